@@ -1,0 +1,63 @@
+/*
+ * Configuration: a schema in code, then YAML, then the environment, then flags; the later wins.
+ *
+ * Every key is declared once in a schema table with its type, default, range and a sentence; an unknown
+ * key, a wrong type and an out-of-range value are refused with file and line (or the variable, or the
+ * flag). Environment: TRADEPOST_ and the key in upper case with "_" for "."
+ * (TRADEPOST_WALLET_QUEUE_MAX=9); any string also as ..._FILE, whose content is the value without its
+ * last newline. A loaded config is immutable: reading it is thread-safe and never blocks.
+ *
+ * Lists of maps ("assets[].name") come from YAML only. A list that is given replaces the default whole.
+ */
+#ifndef BASE_CONFIG_H
+#define BASE_CONFIG_H
+
+#include "base/buf.h"
+#include "base/err.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum config_type { CONFIG_STRING, CONFIG_INT, CONFIG_BOOL, CONFIG_LIST };
+
+struct config_key {
+    const char *key; /* "wallet.queue_max", "assets[]" (a list), "assets[].scale" (in its elements) */
+    enum config_type type;
+    const char *fallback; /* the default as text; NULL: must be given (only inside of lists) */
+    int64_t min, max;     /* of an int; of a string's length in bytes (max 0: 4096) */
+    const char *help;     /* one sentence, with the unit */
+    bool secret;          /* shown as "***" by config_dump */
+};
+
+#define CONFIG_FILE_SIZE_MAX (1024 * 1024)
+#define CONFIG_LIST_MAX 4096 /* elements of a list */
+#define CONFIG_KEYS_MAX 512
+
+struct config;
+
+struct config_sources {
+    const char *file;             /* NULL: no file, defaults only */
+    char *const *environment;     /* environ, or NULL */
+    const char *const *overrides; /* "wallet.queue_max=9" from --set, NULL-terminated, or NULL */
+};
+
+/* schema ends with a NULL key and must outlive the config. detail says what, where and what is right. */
+MUST_CHECK enum err config_load(const struct config_key *schema, const struct config_sources *from,
+                                struct config **ret, struct err_detail *detail);
+void config_free(struct config *c);
+
+/* The key must be in the schema with that type, anything else is a bug (CHECK). Strings are borrowed. */
+const char *config_string(const struct config *c, const char *key);
+int64_t config_int(const struct config *c, const char *key);
+bool config_bool(const struct config *c, const char *key);
+
+/* Lists: config_count(c, "assets[]"), then config_item_string(c, "assets[].name", 0). */
+size_t config_count(const struct config *c, const char *list);
+const char *config_item_string(const struct config *c, const char *key, size_t index);
+int64_t config_item_int(const struct config *c, const char *key, size_t index);
+bool config_item_bool(const struct config *c, const char *key, size_t index);
+
+/* The effective configuration as YAML, secrets hidden; every key with its help as a comment. */
+MUST_CHECK enum err config_dump(const struct config *c, struct buf *out);
+
+#endif

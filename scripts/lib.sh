@@ -1,0 +1,54 @@
+# Shared by the scripts: where we are, what Debian packages are needed, how to say things.
+# Sourced, never run. shellcheck shell=bash
+
+set -euo pipefail
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+
+# What the build and the platform need, then what only the tests and benchmarks need.
+packages_build=(
+    build-essential cmake ninja-build pkg-config ccache ca-certificates
+    libprotobuf-c-dev protobuf-c-compiler protobuf-compiler libprotobuf-dev python3 python3-protobuf
+    libnng-dev libcivetweb-dev libmongoc-dev libhiredis-dev libyaml-dev libssl-dev libsqlite3-dev
+    libjansson-dev libjwt-dev libcrypt-dev curl jq
+)
+packages_test=(
+    libcmocka-dev nng-utils redis-server clang clang-format clang-tidy libclang-rt-14-dev
+    python3-pytest python3-requests python3-websockets python3-websocket openssl procps psmisc
+)
+packages_bench=(libgrpc++-dev protobuf-compiler-grpc)
+
+say() { printf '\033[1m%s\033[0m\n' "== $*" >&2; }
+die() { printf 'error: %s\n' "$*" >&2; exit 1; }
+
+# Installs the Debian packages of the list that are missing.
+need_packages() {
+    local missing=() package
+    for package in "$@"; do
+        dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
+    done
+    [ ${#missing[@]} -eq 0 ] && return 0
+    command -v apt-get >/dev/null || die "this needs Debian 12 (apt-get is missing); install: ${missing[*]}"
+    local sudo=()
+    [ "$(id -u)" -eq 0 ] || sudo=(sudo)
+    say "installing ${missing[*]}"
+    "${sudo[@]}" apt-get update -qq
+    DEBIAN_FRONTEND=noninteractive "${sudo[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2
+}
+
+# Configures (once) and builds a preset: build_preset release [cmake options ...] [-- targets ...]
+build_preset() {
+    local preset=$1 options=() targets=()
+    shift
+    while [ $# -gt 0 ] && [ "$1" != -- ]; do options+=("$1"); shift; done
+    [ $# -gt 0 ] && shift && targets=("$@")
+    say "building ($preset)"
+    (cd "$root" && cmake --preset "$preset" "${options[@]}" >"$root/build/$preset.configure.log" 2>&1) ||
+        { cat "$root/build/$preset.configure.log" >&2; die "cmake could not configure the preset $preset"; }
+    cmake --build "$root/build/$preset" ${targets[@]:+--target "${targets[@]}"} >&2
+}
+
+mkdir -p "$root/build"
+
+# A Python that has Debian's protobuf module (another python3 may stand first in PATH).
+python=python3
+"$python" -c 'import google.protobuf' 2>/dev/null || python=$(PATH=/usr/bin:$PATH command -v python3)
