@@ -36,20 +36,25 @@ struct part_ops {
 };
 
 /*
- * The keys that every part has; PART_KEYS("wallet") in its table:
+ * The keys that every part has; PART_KEYS("wallet", "3342") in its table:
  *   wallet.rpc            where its RPC is reached: one or more URLs, separated by commas
- *   wallet.listen         where it listens, if elsewhere (behind a name); "": as wallet.rpc
- *   wallet.events         where its events are published, and
- *   wallet.events_listen  likewise
+ *   wallet.listen         where it listens; by default in process and on a loopback port, so that
+ *                         `tradepost call` reaches it (only who can read the principal key may do much)
+ *   wallet.events         where its events are published: what subscribers dial
+ *   wallet.events_listen  where it listens for them
  *   wallet.workers, wallet.inflight_max  of its RPC server
  */
-#define PART_KEYS(part)                                                                            \
+#define PART_KEYS(part, port)                                                                      \
     {part ".rpc", CONFIG_STRING, "inproc://" part, 1, 1024, "RPC URLs of " part, false},           \
-    {part ".listen", CONFIG_STRING, "", 0, 1024, "RPC URLs to listen on, if not those of rpc", false}, \
-    {part ".events", CONFIG_STRING, "inproc://" part ".events", 1, 1024, "event URLs of " part, false}, \
-    {part ".events_listen", CONFIG_STRING, "", 0, 1024, "event URLs to listen on, if not those of events", false}, \
+    {part ".listen", CONFIG_STRING, "inproc://" part ",tcp://127.0.0.1:" port, 1, 1024,            \
+     "RPC URLs that " part " listens on", false},                                                  \
+    {part ".events", CONFIG_STRING, "inproc://" part ".events", 1, 1024,                           \
+     "event URLs of " part, false},                                                                \
+    {part ".events_listen", CONFIG_STRING, "inproc://" part ".events", 1, 1024,                    \
+     "event URLs that " part " listens on", false},                                                \
     {part ".workers", CONFIG_INT, "4", 1, 256, "threads that run RPC handlers", false},            \
-    {part ".inflight_max", CONFIG_INT, "512", 1, RPC_INFLIGHT_MAX, "RPC calls in flight; beyond: refused", false}
+    {part ".inflight_max", CONFIG_INT, "512", 1, RPC_INFLIGHT_MAX,                                 \
+     "RPC calls in flight; beyond that they are refused", false}
 
 /* The keys of the whole platform (data directory, store, cache, TLS, log level); main.c's first table. */
 extern const struct config_key part_common_keys[];
