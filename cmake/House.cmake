@@ -60,3 +60,27 @@ function(house_test name)
   add_test(NAME ${name} COMMAND ${name} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR}/tests)
   set_tests_properties(${name} PROPERTIES TIMEOUT ${T_TIMEOUT} LABELS "${T_LABELS}")
 endfunction()
+
+# house_fuzz(name SOURCES ... USES libraries ... [SECONDS seconds])
+# A libFuzzer program around LLVMFuzzerTestOneInput (declared in "support/fuzz.h"); only tests/fuzz/ calls it,
+# which only the fuzz preset builds. As a test it runs for a few seconds from the seeds in corpus/<name>/
+# beside it, if there are any; what it finds stays in the build folder. Longer: <name> -max_total_time=3600.
+function(house_fuzz name)
+  cmake_parse_arguments(F "" "SECONDS" "SOURCES;USES" ${ARGN})
+  if(NOT F_SECONDS)
+    set(F_SECONDS 10)
+  endif()
+  add_executable(${name} ${F_SOURCES})
+  target_link_libraries(${name} PRIVATE ${F_USES})
+  target_link_options(${name} PRIVATE -fsanitize=fuzzer)
+  target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR}/tests)
+  set(found ${CMAKE_CURRENT_BINARY_DIR}/${name}.found)
+  file(MAKE_DIRECTORY ${found})
+  set(seeds ${CMAKE_CURRENT_SOURCE_DIR}/corpus/${name})
+  if(NOT EXISTS ${seeds})
+    set(seeds "")
+  endif()
+  add_test(NAME ${name} COMMAND ${name} -max_total_time=${F_SECONDS} -timeout=5 -rss_limit_mb=1024
+    -artifact_prefix=${found}. ${found} ${seeds} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR}/tests)
+  set_tests_properties(${name} PROPERTIES LABELS fuzz TIMEOUT 120)
+endfunction()
