@@ -1,0 +1,56 @@
+"""Writes what follows from the contract: the C tables, the OpenAPI document, the help data, the TypeScript types.
+
+Runs at build time (proto/CMakeLists.txt) over the descriptor set of protoc --include_imports
+--include_source_info. A contract that contradicts itself stops the build with a list of what is wrong.
+"""
+
+import argparse
+import importlib
+import json
+import pathlib
+import sys
+
+from google.protobuf import descriptor_pb2
+
+from gen import c_tables
+from gen.check import check_contract
+from gen.model import read_contract
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--descriptors", type=pathlib.Path, required=True)
+    parser.add_argument("--out", type=pathlib.Path, required=True, help="also where options_pb2.py is")
+    parser.add_argument("--version", default="0.0.0", help="of the product, for the documents")
+    args = parser.parse_args()
+
+    sys.path.insert(0, str(args.out))
+    options = importlib.import_module("options_pb2")  # before parsing: it registers the options
+    descriptors = descriptor_pb2.FileDescriptorSet.FromString(args.descriptors.read_bytes())
+
+    contract = read_contract(descriptors, options)
+    findings = check_contract(contract)
+    for finding in findings:
+        print(f"contract: {finding}", file=sys.stderr)
+    if findings:
+        return 1
+
+    for file in descriptors.file:  # for reflection: without the comments
+        file.ClearField("source_code_info")
+    openapi = "{}\n"
+    help_data = "{}\n"
+    write(args.out / "contract_tables.c", c_tables.write_tables(contract, descriptors.SerializeToString()))
+    write(args.out / "contract_documents.c",
+          c_tables.write_documents({"contract_openapi": openapi, "contract_help": help_data}))
+    write(args.out / "openapi.json", openapi)
+    write(args.out / "help.json", help_data)
+    write(args.out / "tradepost.d.ts", "")
+    return 0
+
+
+def write(path: pathlib.Path, text: str):
+    path.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
