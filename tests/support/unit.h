@@ -15,8 +15,7 @@
 #define assert_ok(expression)                                                                      \
     do {                                                                                           \
         enum err assert_err_ = (expression);                                                       \
-        if (assert_err_)                                                                           \
-            fail_msg("%s is %s", #expression, err_name(assert_err_));                              \
+        if (assert_err_) fail_msg("%s is %s", #expression, err_name(assert_err_));                 \
     } while (0)
 
 #define assert_err(expression, expected)                                                           \
