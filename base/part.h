@@ -1,7 +1,7 @@
 /*
- * A part: what --target starts. Every service and the gateway is one `const struct part_ops`, its only
- * exported symbol; services/main.c has the table of them. A part cannot tell whether the others run in
- * its process: it knows them by URL only.
+ * A part: what --target starts. Every service and the gateway is one `const struct part_ops`, its
+ * only exported symbol; services/main.c has the table of them. A part cannot tell whether the
+ * others run in its process: it knows them by URL only.
  */
 #ifndef BASE_PART_H
 #define BASE_PART_H
@@ -18,16 +18,17 @@
 
 /* What every part gets; valid until the last part has stopped. */
 struct part_env {
-    const struct config *config;        /* the keys of all parts, whatever runs here */
-    const char *data_dir;               /* exists; for journals, SQLite files and keys */
+    const struct config *config; /* the keys of all parts, whatever runs here */
+    const char *data_dir;        /* exists; for journals, SQLite files and keys */
     const struct principal_key *principal_key;
-    const struct rpc_tls *tls;          /* NULL: not configured */
+    const struct rpc_tls *tls; /* NULL: not configured */
 };
 
 struct part_ops {
     const char *name;                /* "wallet": the target, and the prefix of its keys */
     const struct config_key *config; /* its keys, ends with a NULL key */
-    /* Starts everything; what it needs of other parts may still be missing. Blocks while it recovers. */
+    /* Starts everything; what it needs of other parts may still be missing. Blocks while it
+     * recovers. */
     enum err (*start)(const struct part_env *env, void **ret, struct err_detail *detail);
     /* Ready to serve: dependencies included. detail says what is missing. */
     enum err (*ready)(void *part, struct err_detail *detail);
@@ -39,29 +40,51 @@ struct part_ops {
  * The keys that every part has; PART_KEYS("wallet", "3342") in its table:
  *   wallet.rpc            where its RPC is reached: one or more URLs, separated by commas
  *   wallet.listen         where it listens; by default in process and on a loopback port, so that
- *                         `tradepost call` reaches it (only who can read the principal key may do much)
- *   wallet.events         where its events are published: what subscribers dial
+ *                         `tradepost call` reaches it (only who can read the principal key may do
+ * much) wallet.events         where its events are published: what subscribers dial
  *   wallet.events_listen  where it listens for them
  *   wallet.workers, wallet.inflight_max  of its RPC server
  */
 #define PART_KEYS(part, port)                                                                      \
     {part ".rpc", CONFIG_STRING, "inproc://" part, 1, 1024, "RPC URLs of " part, false},           \
-    {part ".listen", CONFIG_STRING, "inproc://" part ",tcp://127.0.0.1:" port, 1, 1024,            \
-     "RPC URLs that " part " listens on", false},                                                  \
-    {part ".events", CONFIG_STRING, "inproc://" part ".events", 1, 1024,                           \
-     "event URLs of " part, false},                                                                \
-    {part ".events_listen", CONFIG_STRING, "inproc://" part ".events", 1, 1024,                    \
-     "event URLs that " part " listens on", false},                                                \
-    {part ".workers", CONFIG_INT, "4", 1, 256, "threads that run RPC handlers", false},            \
-    {part ".inflight_max", CONFIG_INT, "512", 1, RPC_INFLIGHT_MAX,                                 \
-     "RPC calls in flight; beyond that they are refused", false}
+        {part ".listen",                                                                           \
+         CONFIG_STRING,                                                                            \
+         "inproc://" part ",tcp://127.0.0.1:" port,                                                \
+         1,                                                                                        \
+         1024,                                                                                     \
+         "RPC URLs that " part " listens on",                                                      \
+         false},                                                                                   \
+        {part ".events",        CONFIG_STRING, "inproc://" part ".events", 1, 1024,                \
+         "event URLs of " part, false},                                                            \
+        {part ".events_listen",                                                                    \
+         CONFIG_STRING,                                                                            \
+         "inproc://" part ".events",                                                               \
+         1,                                                                                        \
+         1024,                                                                                     \
+         "event URLs that " part " listens on",                                                    \
+         false},                                                                                   \
+        {part ".workers", CONFIG_INT, "4", 1, 256, "threads that run RPC handlers", false},        \
+    {                                                                                              \
+        part ".inflight_max", CONFIG_INT, "512", 1, RPC_INFLIGHT_MAX,                              \
+            "RPC calls in flight; beyond that they are refused", false                             \
+    }
 
-/* The keys of the whole platform (data directory, store, cache, TLS, log level); main.c's first table. */
+/* The keys of the whole platform (data directory, store, cache, TLS, log level); main.c's first
+ * table. */
 extern const struct config_key part_common_keys[];
 
+/*
+ * From the loaded configuration: makes data_dir if it is missing, reads (or, in a data_dir of its
+ * own, makes) the platform's principal key. ERR_INVALID: a key of the wrong form, TLS files given
+ * by halves.
+ */
+MUST_CHECK enum err part_env_open(const struct config *config, struct part_env **ret,
+                                  struct err_detail *detail);
+void part_env_close(struct part_env *env); /* accepts NULL; the config stays the caller's */
+
 /* By configuration, for the part of that name. The caller frees. */
-MUST_CHECK enum err part_server(const struct part_env *env, const char *part, struct rpc_server **ret,
-                                struct err_detail *detail);
+MUST_CHECK enum err part_server(const struct part_env *env, const char *part,
+                                struct rpc_server **ret, struct err_detail *detail);
 MUST_CHECK enum err part_client(const struct part_env *env, const char *caller, const char *callee,
                                 struct rpc_client **ret, struct err_detail *detail);
 MUST_CHECK enum err part_publisher(const struct part_env *env, const char *part,
