@@ -2,11 +2,13 @@
  * service. */
 #include "proto/contract.h"
 
+#include "base/json_path.h"
+#include "base/json_type.h"
 #include "base/utf8.h"
 #include "proto/contract_tables.h"
 
-#include <ctype.h>
-#include <stdio.h>
+#include <assert.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -201,49 +203,21 @@ static const struct {
 struct walk {
     char *ret_field; /* CONTRACT_FIELD_SIZE */
     struct err_detail *detail;
-    size_t path_size;
-    char path[CONTRACT_FIELD_SIZE]; /* of the field the walk is at; cut at its size */
+    struct json_path path;
 };
 
-/* Appends a field's JSON name and, of a list's item, its index. Returns the size to go back to. */
-static size_t path_enter(struct walk *w, const char *name, long item)
-{
-    size_t before = w->path_size;
-    size_t at = before;
-    if (at && at < sizeof w->path - 1) w->path[at++] = '.';
-    for (bool upper = false; *name && at < sizeof w->path - 1; name++) {
-        if (*name == '_') {
-            upper = true;
-            continue;
-        }
-        w->path[at++] = upper ? (char)toupper((unsigned char)*name) : *name;
-        upper = false;
-    }
-    w->path[at] = 0;
-    if (item >= 0) {
-        (void)snprintf(w->path + at, sizeof w->path - at, "[%ld]", item);
-        at += strlen(w->path + at);
-    }
-    w->path_size = at;
-    return before;
-}
+static_assert(CONTRACT_FIELD_SIZE == JSON_PATH_SIZE, "a field is told by its path");
 
-static void path_leave(struct walk *w, size_t before)
+static enum err refuse(struct walk *w, const char *right)
 {
-    w->path_size = before;
-    w->path[before] = 0;
-}
-
-static enum err refuse(struct walk *w, const char *words)
-{
-    memcpy(w->ret_field, w->path, sizeof w->path);
-    return err_set(w->detail, ERR_INVALID, "%s", words);
+    memcpy(w->ret_field, w->path.text, sizeof w->path.text);
+    return err_set(w->detail, ERR_INVALID, "%s", right);
 }
 
 static enum err refuse_above(struct walk *w, uint64_t max, const char *unit)
 {
-    memcpy(w->ret_field, w->path, sizeof w->path);
-    return err_set(w->detail, ERR_INVALID, "at most %llu%s", (unsigned long long)max, unit);
+    memcpy(w->ret_field, w->path.text, sizeof w->path.text);
+    return err_set(w->detail, ERR_INVALID, "at most %" PRIu64 "%s", max, unit);
 }
 
 static enum err check_string(struct walk *w, const struct contract_limit *limit, const char *text)
@@ -273,11 +247,16 @@ static enum err check_integer(struct walk *w, const struct contract_limit *limit
     return OK;
 }
 
+static enum err check_signed(struct walk *w, const struct contract_limit *limit, int64_t value)
+{
+    return check_integer(w, limit, (uint64_t)value, value < 0);
+}
+
 static enum err check_enum(struct walk *w, const struct contract_limit *limit,
                            const ProtobufCEnumDescriptor *type, int value)
 {
     if (!protobuf_c_enum_descriptor_get_value(type, value)) return refuse(w, "a known value");
-    return check_integer(w, limit, (uint64_t)(int64_t)value, false);
+    return value == 0 && limit->required ? refuse(w, "is required") : OK;
 }
 
 static enum err check_message(struct walk *w, const struct contract_limits *limits,
@@ -286,79 +265,49 @@ static enum err check_message(struct walk *w, const struct contract_limits *limi
 static enum err check_value(struct walk *w, const struct contract_limit *limit,
                             const ProtobufCFieldDescriptor *field, const void *value)
 {
-    switch (field->type) {
-    case PROTOBUF_C_TYPE_STRING:
+    switch (field_kind(field->type)) {
+    case KIND_STRING:
         return check_string(w, limit, *(const char *const *)value);
-    case PROTOBUF_C_TYPE_BYTES:
+    case KIND_BYTES:
         return check_bytes(w, limit, value);
-    case PROTOBUF_C_TYPE_ENUM:
+    case KIND_ENUM:
         return check_enum(w, limit, field->descriptor, *(const int *)value);
-    case PROTOBUF_C_TYPE_BOOL:
-        return OK;
-    case PROTOBUF_C_TYPE_MESSAGE: {
+    case KIND_MESSAGE: {
         const ProtobufCMessage *message = *(const ProtobufCMessage *const *)value;
         if (message) return check_message(w, limit->message, message);
         return limit->required ? refuse(w, "is required") : OK;
     }
-    case PROTOBUF_C_TYPE_INT32:
-    case PROTOBUF_C_TYPE_SINT32:
-    case PROTOBUF_C_TYPE_SFIXED32: {
-        int32_t number = *(const int32_t *)value;
-        return check_integer(w, limit, (uint64_t)number, number < 0);
-    }
-    case PROTOBUF_C_TYPE_UINT32:
-    case PROTOBUF_C_TYPE_FIXED32:
+    case KIND_INT32:
+        return check_signed(w, limit, *(const int32_t *)value);
+    case KIND_UINT32:
         return check_integer(w, limit, *(const uint32_t *)value, false);
-    case PROTOBUF_C_TYPE_INT64:
-    case PROTOBUF_C_TYPE_SINT64:
-    case PROTOBUF_C_TYPE_SFIXED64: {
-        int64_t number = *(const int64_t *)value;
-        return check_integer(w, limit, (uint64_t)number, number < 0);
-    }
-    default:
+    case KIND_INT64:
+        return check_signed(w, limit, *(const int64_t *)value);
+    case KIND_UINT64:
         return check_integer(w, limit, *(const uint64_t *)value, false);
+    case KIND_BOOL:
+    case KIND_UNUSED:
+        break;
     }
-}
-
-/* Bytes between two items of a list, as protobuf-c lays them out. */
-static size_t item_size(ProtobufCType type)
-{
-    switch (type) {
-    case PROTOBUF_C_TYPE_STRING:
-    case PROTOBUF_C_TYPE_MESSAGE:
-        return sizeof(void *);
-    case PROTOBUF_C_TYPE_BYTES:
-        return sizeof(ProtobufCBinaryData);
-    case PROTOBUF_C_TYPE_BOOL:
-        return sizeof(protobuf_c_boolean);
-    case PROTOBUF_C_TYPE_INT64:
-    case PROTOBUF_C_TYPE_SINT64:
-    case PROTOBUF_C_TYPE_SFIXED64:
-    case PROTOBUF_C_TYPE_UINT64:
-    case PROTOBUF_C_TYPE_FIXED64:
-        return sizeof(uint64_t);
-    default:
-        return sizeof(uint32_t);
-    }
+    return OK;
 }
 
 static enum err check_list(struct walk *w, const struct contract_limit *limit,
                            const ProtobufCFieldDescriptor *field, const ProtobufCMessage *message)
 {
-    const char *base = (const char *)message;
-    size_t count = *(const size_t *)(const void *)(base + field->quantifier_offset);
-    const char *items = *(const char *const *)(const void *)(base + field->offset);
+    size_t count = *json_count(field, message);
+    const char *items = *(const char *const *)json_value(field, message);
 
-    size_t before = path_enter(w, field->name, -1);
+    size_t before = json_path_enter(&w->path, field->name, JSON_NOT_AN_ITEM);
     if (!count && limit->required) return refuse(w, "is required");
     if (count > limit->items_max) return refuse_above(w, limit->items_max, " items");
-    path_leave(w, before);
+    json_path_leave(&w->path, before);
 
     for (size_t i = 0; i < count; i++) {
-        (void)path_enter(w, field->name, (long)i);
-        enum err e = check_value(w, limit, field, items + i * item_size(field->type));
+        (void)json_path_enter(&w->path, field->name, (long)i);
+        enum err e = check_value(w, limit, field, items + i * json_item_size(field->type));
         if (e) return e;
-        path_leave(w, before);
+        json_path_leave(&w->path, before);
     }
     return OK;
 }
@@ -372,9 +321,9 @@ static enum err check_message(struct walk *w, const struct contract_limits *limi
         if (field->label == PROTOBUF_C_LABEL_REPEATED) {
             e = check_list(w, &limits->fields[i], field, message);
         } else {
-            size_t before = path_enter(w, field->name, -1);
-            e = check_value(w, &limits->fields[i], field, (const char *)message + field->offset);
-            if (!e) path_leave(w, before);
+            size_t before = json_path_enter(&w->path, field->name, JSON_NOT_AN_ITEM);
+            e = check_value(w, &limits->fields[i], field, json_value(field, message));
+            if (!e) json_path_leave(&w->path, before);
         }
         if (e) return e;
     }
