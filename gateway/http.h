@@ -1,0 +1,69 @@
+/*
+ * HTTP as handlers see it: a checked request, and one answer. Nothing here is civetweb's.
+ *
+ * Before a handler runs the request was refused (400 and close, problem JSON) if its framing is odd
+ * (duplicate or non-digit Content-Length, Transfer-Encoding beside it, 64 headers or more, folded
+ * headers, absolute form), or its path has NUL, an encoded slash, a bad escape or is not UTF-8. One
+ * exchange belongs to one thread; strings live as long as it.
+ */
+#ifndef GATEWAY_HTTP_H
+#define GATEWAY_HTTP_H
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/rpc/rpc.h"
+#include "base/trace.h"
+#include "listener.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define HTTP_PATH_MAX 2048
+#define HTTP_BODY_MAX (1024 * 1024) /* of any route; a route may allow less */
+
+struct http_exchange;
+
+const char *
+http_verb(const struct http_exchange *x); /* "GET"; HEAD arrives as GET and loses its body */
+const char *http_path(const struct http_exchange *x); /* decoded, without the query */
+const char *http_header(const struct http_exchange *x, const char *name); /* NULL: absent */
+const char *http_peer(const struct http_exchange *x);                     /* the client's address */
+const char *http_request_id(const struct http_exchange *x);               /* 32 hex digits, ours */
+struct trace http_trace(const struct http_exchange *x);
+const struct listener_policy *http_policy(const struct http_exchange *x);
+int64_t
+http_deadline_ms(const struct http_exchange *x); /* monotonic: when the answer must have left */
+
+/* Visits the decoded query parameters in order; stops at an error. ERR_INVALID: a bad escape. */
+MUST_CHECK enum err http_query(struct http_exchange *x,
+                               enum err (*visit)(void *arg, const char *name, const char *value),
+                               void *arg);
+/* A cookie's value into ret. ERR_NOT_FOUND. ERR_EXHAUSTED: longer than size. */
+MUST_CHECK enum err http_cookie(const struct http_exchange *x, const char *name, char *ret,
+                                size_t size);
+/*
+ * The whole body (answers 100-continue first). ERR_EXHAUSTED: more than size_max bytes.
+ * ERR_TIMEOUT: it came too slowly. ERR_INVALID: bad chunks or cut short.
+ */
+MUST_CHECK enum err http_body(struct http_exchange *x, size_t size_max, struct buf *ret);
+
+/* Before the answer: a header of its own ("Set-Cookie"). Values with control characters are a bug.
+ */
+void http_add_header(struct http_exchange *x, const char *name, const char *value);
+/* The one answer: headers, security headers, CORS, ETag (and 304) for GET, body. A second one is a
+ * bug. */
+void http_answer(struct http_exchange *x, int status, const char *content_type, const char *body,
+                 size_t size);
+/* RFC 9457 problem JSON from a status: err_http(), the reason or err_word() as code, field errors.
+ */
+void http_problem(struct http_exchange *x, const struct rpc_status *status);
+void http_problem_text(struct http_exchange *x, enum err e, const char *format, ...)
+    PRINTF_LIKE(3, 4);
+void http_problem_status(struct http_exchange *x, int status, const char *code, const char *detail);
+
+/* A stream (SSE): headers now, then pieces until false (the client has gone). */
+bool http_stream_begin(struct http_exchange *x, const char *content_type);
+bool http_stream_write(struct http_exchange *x, const void *data, size_t size);
+
+#endif
