@@ -127,15 +127,18 @@ static inline struct id get_id(struct reader *r)
     return id;
 }
 
-/* Into a NUL-terminated array of ret_size bytes; longer text fails. Returns its length. */
+/* Into a NUL-terminated array of ret_size bytes; longer text and NULs in it fail. Returns its
+ * length. */
 static inline uint8_t get_text(struct reader *r, char *ret, size_t ret_size)
 {
     uint8_t size = get_u8(r);
     if (size >= ret_size) r->failed = true;
     if (r->failed) size = 0;
     get_bytes(r, ret, size);
-    ret[r->failed ? 0 : size] = 0;
-    return r->failed ? 0 : size;
+    if (memchr(ret, 0, size)) r->failed = true;
+    if (r->failed) size = 0;
+    ret[size] = 0;
+    return size;
 }
 
 #endif

@@ -53,7 +53,8 @@ size_t request_encode(const struct request *r, uint8_t ret[static COMMAND_SIZE_M
  */
 MUST_CHECK enum err request_decode(const void *data, size_t size, struct request *ret);
 
-/* A market's rules, the same in commands and snapshots. What is read is not checked: see rules_check. */
+/* A market's rules, the same in commands and snapshots. What is read is not checked: see
+ * rules_check. */
 void put_rules(struct writer *w, const struct rules *r);
 void get_rules(struct reader *r, struct rules *ret);
 

@@ -94,7 +94,7 @@ void result_add_level(struct engine *e, struct market *m, enum side side, int64_
         .quantity = level ? level->quantity : 0,
         .orders = level ? level->orders : 0,
         .market = m->number,
-        .side = side,
+        .side = (uint8_t)side,
     };
 }
 
@@ -302,7 +302,7 @@ static void cancel(struct engine *e, struct order *o, enum reason reason)
     enum side side = o->terms.side;
     int64_t price = o->terms.price;
     o->status = ORDER_CANCELLED;
-    o->reason = reason;
+    o->reason = (uint8_t)reason;
     o->updated_ms = e->result.now_ms;
     result_add_cancelled(e, o);
     result_add_release(e, o->id);

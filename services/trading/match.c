@@ -149,7 +149,7 @@ static void finish(struct engine *e, struct order *taker, enum reason reason)
 {
     if (order_left(taker)) {
         taker->status = ORDER_CANCELLED;
-        taker->reason = reason;
+        taker->reason = (uint8_t)reason;
     }
     e->result.order = engine_view(taker);
     result_add_release(e, taker->id);

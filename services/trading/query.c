@@ -75,7 +75,7 @@ size_t market_depth(const struct market *m, enum side side, struct level_change 
             .quantity = level->quantity,
             .orders = level->orders,
             .market = m->number,
-            .side = side,
+            .side = (uint8_t)side,
         };
     return count;
 }

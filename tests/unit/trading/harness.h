@@ -72,7 +72,7 @@ static inline struct request limit_order(const struct engine *e, uint64_t user, 
         .now_ms = 1000,
         .user = user_number(user),
         .order_id = next_order_id(e),
-        .terms = {side, TYPE_LIMIT, LIFETIME_GTC, price, quantity},
+        .terms = {(uint8_t)side, TYPE_LIMIT, LIFETIME_GTC, price, quantity},
     };
 }
 
