@@ -3,8 +3,12 @@
  * process, and Redis. What is here may vanish at any time; what must not be lost is elsewhere.
  *
  * Thread-safe. With Redis every call may block, at most options.timeout_ms. Errors of every call:
- * ERR_UNAVAILABLE (cannot be reached; a broken connection is replaced by the next call), ERR_EXHAUSTED
- * (keys_max or a size limit), ERR_INVALID (a key or value over its limit).
+ *   ERR_UNAVAILABLE  it cannot be reached, or did not answer in time (a change may have been made).
+ * A broken connection is replaced by the next call; after a failure calls fail at once for a short
+ * while, then one tries again ERR_EXHAUSTED    the cache is full, or a set has CACHE_MEMBERS_MAX
+ * members ERR_INVALID      a key, value or number over its limit, or a key that holds another kind
+ * of value ERR_NO_MEMORY A string, a counter, a window and a sorted set are kinds; cache_get also
+ * reads a counter, as decimal text, and cache_set replaces any kind.
  */
 #ifndef BASE_CACHE_CACHE_H
 #define BASE_CACHE_CACHE_H
@@ -17,20 +21,37 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define CACHE_KEY_MAX 256           /* bytes of a key, without the prefix */
-#define CACHE_VALUE_MAX (64 * 1024) /* bytes of a value or member */
-#define CACHE_KEYS_MAX 1000000      /* in process: beyond, expired keys go, then ERR_EXHAUSTED */
-#define CACHE_RANGE_MAX 1000        /* members one range returns */
+#define CACHE_KEY_MAX     256         /* bytes of a key, without the prefix */
+#define CACHE_VALUE_MAX   (64 * 1024) /* bytes of a value or member */
+#define CACHE_RANGE_MAX   1000        /* members one range returns */
+#define CACHE_MEMBERS_MAX 100000      /* members of one sorted set */
+#define CACHE_SCORE_MAX                                                                            \
+    (1LL << 53) /* Redis keeps scores as doubles: exact up to here, both signs */
+#define CACHE_EXPIRE_MAX_MS (366LL * 24 * 3600 * 1000)
+#define CACHE_LIMIT_MAX     1000000 /* hits of a window, and */
+#define CACHE_WINDOW_MAX_MS                                                                        \
+    (24 * 3600 * 1000) /* its length: their product is exact in a double                           \
+                        */
+
+/* In process: beyond either, what has expired goes, then ERR_EXHAUSTED. */
+#define CACHE_KEYS_MAX  1000000
+#define CACHE_BYTES_MAX (256 * 1024 * 1024) /* keys, values and what it takes to keep them */
 
 struct cache;
 
 struct cache_options {
-    const char *url;          /* "memory:", "redis://[:password@]host:port[/db]" */
-    const char *key_prefix;   /* of every key, so that platforms can share a server; NULL: "tp:" */
-    unsigned pool_max;        /* connections; 0: 8 */
-    int64_t timeout_ms;       /* of connecting and of a command; 0: 1000 */
+    /*
+     * "memory:" or "memory:name": the process's one cache of that name, shared by all who open it.
+     * "redis://[[user]:password@]host[:port][/db]": user and password percent-encoded.
+     */
+    const char *url;
+    const char *key_prefix; /* of every key, so that platforms can share a server; NULL: "tp:" */
+    unsigned pool_max;      /* connections; 0: 8 */
+    int64_t timeout_ms; /* of a call, waiting for a connection and connecting included; 0: 1000 */
 };
 
+/* Does not connect: a Redis that is not there yet is no error. ERR_INVALID: the options; see
+ * detail. */
 MUST_CHECK enum err cache_open(const struct cache_options *options, struct cache **ret,
                                struct err_detail *detail);
 void cache_close(struct cache *c); /* accepts NULL */
@@ -42,27 +63,35 @@ MUST_CHECK enum err cache_set(struct cache *c, const char *key, const void *valu
 /* Only if absent: a lock, a nonce. ERR_EXISTS. */
 MUST_CHECK enum err cache_add(struct cache *c, const char *key, const void *value, size_t size,
                               int64_t expire_ms);
-MUST_CHECK enum err cache_get(struct cache *c, const char *key, struct buf *ret); /* ERR_NOT_FOUND */
+/* Replaces what is in ret, which must hold CACHE_VALUE_MAX or expect ERR_EXHAUSTED. ERR_NOT_FOUND.
+ */
+MUST_CHECK enum err cache_get(struct cache *c, const char *key, struct buf *ret);
 MUST_CHECK enum err cache_delete(struct cache *c, const char *key); /* OK also when absent */
 /* Deletes only while the value is this one: an unlock. ERR_CONFLICT: absent or another's. */
-MUST_CHECK enum err cache_delete_if(struct cache *c, const char *key, const void *value, size_t size);
+MUST_CHECK enum err cache_delete_if(struct cache *c, const char *key, const void *value,
+                                    size_t size);
 
-/* Counters. The first increment sets the expiry. */
+/* Counters. The first increment sets the expiry. ERR_INVALID also: the sum would overflow. */
 MUST_CHECK enum err cache_increment(struct cache *c, const char *key, int64_t by, int64_t expire_ms,
                                     int64_t *ret_value);
 
 /*
- * A sliding window (the current fixed window plus the weighted rest of the last one): counts one hit and
- * says how many are left, or ERR_EXHAUSTED with the milliseconds until one will be allowed (that hit is
- * not counted). Atomic over all processes.
+ * A sliding window (the current fixed window plus the weighted rest of the last one): counts one
+ * hit and says how many are left, or ERR_EXHAUSTED with the milliseconds until one will be allowed
+ * (that hit is not counted). ret is set in both cases. Atomic over all processes. 1 <= limit <=
+ * CACHE_LIMIT_MAX.
  */
 struct cache_window {
-    int64_t limit, remaining, reset_ms;
+    int64_t limit, remaining;
+    int64_t reset_ms; /* remaining 0: until one more is allowed; else until the fixed window ends */
 };
 MUST_CHECK enum err cache_hit(struct cache *c, const char *key, int64_t limit, int64_t window_ms,
                               struct cache_window *ret);
 
-/* Sorted sets: members with an int64 score. The set's expiry is renewed with each add. */
+/*
+ * Sorted sets: members with a score within +-CACHE_SCORE_MAX. The set's expiry is renewed with each
+ * add; adding a member again gives it the new score.
+ */
 struct cache_member {
     char *member; /* NUL-terminated */
     int64_t score;
@@ -70,7 +99,10 @@ struct cache_member {
 MUST_CHECK enum err cache_sorted_add(struct cache *c, const char *key, const char *member,
                                      int64_t score, int64_t expire_ms);
 MUST_CHECK enum err cache_sorted_remove(struct cache *c, const char *key, const char *member);
-/* Members with min <= score <= max in ascending order, at most limit; free with cache_members_free. */
+/*
+ * Members with min <= score <= max in ascending order (same score: by their bytes), at most limit
+ * (1 to CACHE_RANGE_MAX); free with cache_members_free. None: NULL and 0.
+ */
 MUST_CHECK enum err cache_sorted_range(struct cache *c, const char *key, int64_t min, int64_t max,
                                        size_t limit, struct cache_member **ret, size_t *ret_count);
 MUST_CHECK enum err cache_sorted_count(struct cache *c, const char *key, int64_t *ret);
@@ -78,8 +110,10 @@ MUST_CHECK enum err cache_sorted_count(struct cache *c, const char *key, int64_t
 MUST_CHECK enum err cache_sorted_trim(struct cache *c, const char *key, int64_t min);
 void cache_members_free(struct cache_member *members, size_t count);
 
-/* Deny lists: is this id refused until then? The caller decides what unavailable means (fail closed). */
-MUST_CHECK enum err cache_deny(struct cache *c, const char *list, const char *id, int64_t expire_ms);
+/* Deny lists: is this id refused until then? The caller decides what unavailable means (fail
+ * closed). */
+MUST_CHECK enum err cache_deny(struct cache *c, const char *list, const char *id,
+                               int64_t expire_ms);
 MUST_CHECK enum err cache_denied(struct cache *c, const char *list, const char *id, bool *ret);
 
 AUTO_DEFINE(struct cache, cache_close)
