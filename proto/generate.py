@@ -14,7 +14,10 @@ from google.protobuf import descriptor_pb2
 
 from gen import c_tables
 from gen.check import check_contract
+from gen.help import write_help
 from gen.model import read_contract
+from gen.openapi import write_openapi
+from gen.typescript import write_types
 
 
 def main() -> int:
@@ -37,15 +40,19 @@ def main() -> int:
 
     for file in descriptors.file:  # for reflection: without the comments
         file.ClearField("source_code_info")
-    openapi = "{}\n"
-    help_data = "{}\n"
+    openapi = compact(write_openapi(contract, args.version))
+    help_data = compact(write_help(contract, args.version))
     write(args.out / "contract_tables.c", c_tables.write_tables(contract, descriptors.SerializeToString()))
     write(args.out / "contract_documents.c",
           c_tables.write_documents({"contract_openapi": openapi, "contract_help": help_data}))
     write(args.out / "openapi.json", openapi)
     write(args.out / "help.json", help_data)
-    write(args.out / "tradepost.d.ts", "")
+    write(args.out / "tradepost.d.ts", write_types(contract, args.version))
     return 0
+
+
+def compact(document: dict) -> str:
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":")) + "\n"
 
 
 def write(path: pathlib.Path, text: str):

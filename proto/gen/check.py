@@ -14,6 +14,7 @@ ENVELOPE = ("command", "msgId")
 C_WORDS = set("""auto break case char const continue default do double else enum extern float for goto if inline
 int long register restrict return short signed sizeof static struct switch typedef union unsigned void volatile
 while base""".split())
+FIELDS_MAX = 64  # base/json_read.c has a bit for each
 SUCCESSES = (200, 201, 202)
 
 
@@ -21,9 +22,11 @@ def check_contract(contract) -> list:
     findings = []
     for message in contract.messages.values():
         for field in message.fields:
-            findings += [f"{message.name}.{field.name}: {f}" for f in check_field(message, field)]
+            findings += [f"{message.name}.{field.name}: {f}" for f in check_field(contract, message, field)]
         if contains_itself(contract, message):
             findings.append(f"{message.name}: contains itself; a walk over it would have no end")
+        if len(message.fields) > FIELDS_MAX:
+            findings.append(f"{message.name}: more than {FIELDS_MAX} fields")
     for method in contract.methods:
         findings += [f"{method.name}: {finding}" for finding in check_method(method)]
     for event in contract.events:
@@ -31,7 +34,7 @@ def check_contract(contract) -> list:
     return findings + list(check_unique(contract))
 
 
-def check_field(message, field):
+def check_field(contract, message, field):
     limits = field.limits
     if field.odd:
         yield f"{field.odd} is no part of the contract"
@@ -46,11 +49,24 @@ def check_field(message, field):
         yield "only strings have a format"
     if limits.max and not (field.repeated or field.kind in ("string", "bytes") + INTEGERS):
         yield f"a {field.kind} has no max"
-    if limits.example and field.kind == "string" and not field.repeated:
-        if len(limits.example.encode()) > field.size_max:
+    if limits.example:
+        yield from check_example(contract, field, limits.example)
+
+
+def check_example(contract, field, example):
+    if field.kind == "string":
+        if len(example.encode()) > field.size_max:
             yield f"the example is longer than {field.size_max} bytes"
-        if limits.format and not matches(limits.format, limits.example):
-            yield f'the example is not {FORMATS[limits.format].words}'
+        if field.limits.format and not matches(field.limits.format, example):
+            yield f"the example is not {FORMATS[field.limits.format].words}"
+    elif field.kind == "enum":
+        if example not in [name for name, _, _ in contract.enums[field.type].values]:
+            yield f"the example is no value of {field.type}"
+    elif field.kind in INTEGERS:
+        if not re.fullmatch("-?[0-9]+", example) or field.value_max and int(example) > field.value_max:
+            yield "the example is not a number within its max"
+    else:
+        yield f"a {field.kind} has no example"
 
 
 def contains_itself(contract, message) -> bool:

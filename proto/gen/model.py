@@ -71,6 +71,10 @@ class Message:
     def short(self) -> str:
         return self.name.rsplit(".", 1)[1]
 
+    @property
+    def is_timestamp(self) -> bool:
+        return self.name == TIMESTAMP
+
     def field(self, json: str):
         return next((f for f in self.fields if f.json == json), None)
 

@@ -1,0 +1,336 @@
+"""The OpenAPI 3.1 document: every method that has a REST path."""
+
+from gen.check import operation_id
+from gen.formats import FORMATS
+from gen.model import TIMESTAMP
+from gen.text import field_example, field_words, message_example, request_example, sentence
+
+ABOUT = """The REST side of Tradepost. JSON in and out, canonical proto3 JSON: names in lowerCamelCase; amounts,
+prices and 64-bit integers are strings; times are RFC 3339 in UTC with milliseconds; every field of an answer is
+there, also at its default. Unknown fields in a request are refused. Lists page by cursor. An answer of 5xx means
+that the outcome is unknown, never that it failed: ask again with the same Idempotency-Key."""
+
+RANGES = {"int32": (-2**31, 2**31 - 1), "uint32": (0, 2**32 - 1)}
+
+CALLERS = {"GUEST": "anyone", "USER": "users", "ADMIN": "administrators"}
+
+
+def ref(kind: str, name: str) -> dict:
+    return {"$ref": f"#/components/{kind}/{name}"}
+
+
+def write_openapi(contract, version: str) -> dict:
+    paths = {}
+    for method in sorted((m for m in contract.methods if m.verb), key=lambda m: m.path):
+        paths.setdefault(method.path, {})[method.verb.lower()] = operation(contract, method)
+    rest = [m for m in contract.methods if m.verb]
+    packages = sorted({m.name.split(".")[0] for m in rest})
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Tradepost",
+            "version": version,
+            "summary": "A trading community's exchange, wallet and more.",
+            "description": " ".join(ABOUT.split()),
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{
+            "url": "https://{host}:{port}",
+            "description": "A house of Tradepost",
+            "variables": {"host": {"default": "localhost"}, "port": {"default": "3333"}},
+        }],
+        "tags": [{"name": p, "description": sentence(contract.packages[p])} for p in packages],
+        "paths": paths,
+        "components": components(contract, paths),
+    }
+
+
+# ---- operations ----
+
+def operation(contract, method) -> dict:
+    ret = {
+        "operationId": operation_id(method),
+        "tags": [method.name.split(".")[0]],
+        "summary": method.summary.rstrip("."),
+        "description": operation_words(method),
+        "security": security(method),
+        "parameters": parameters(contract, method),
+    }
+    if method.has_body and method.free_fields:
+        ret["requestBody"] = request_body(contract, method)
+    ret["responses"] = responses(contract, method)
+    return ret
+
+
+def operation_words(method) -> str:
+    words = [sentence(method.summary), sentence(method.comment), f"For {CALLERS[method.caller]}."]
+    if method.permission != "NONE":
+        words.append(f"API keys need the permission {method.permission}.")
+    words.append(f"Rate class {method.rate}.")
+    if method.command:
+        words.append(f"On the WebSocket: `{method.command}`.")
+    return " ".join(word for word in words if word)
+
+
+def security(method) -> list:
+    if method.caller == "GUEST":
+        return []
+    if method.permission == "NONE":
+        return [{"bearer": []}]
+    return [{"bearer": []}, {"apiKey": []}]
+
+
+def parameters(contract, method) -> list:
+    ret = [parameter(contract, method.input.field(name), "path") for name in method.path_params]
+    if not method.has_body:
+        ret += [parameter(contract, f, "query") for f in method.free_fields]
+    if method.verb != "GET":
+        ret.append(ref("parameters", "IdempotencyKey"))
+    return ret
+
+
+def parameter(contract, field, where: str) -> dict:
+    ret = {
+        "name": field.json,
+        "in": where,
+        "required": field.limits.required,
+        "schema": field_schema(contract, field, request=True),
+    }
+    if field.repeated:
+        ret |= {"style": "form", "explode": False}
+    if field.limits.example:
+        ret["example"] = field_example(contract, field)
+    words = field_words(field, enforced=True)
+    return ret | ({"description": words} if words else {})
+
+
+def request_body(contract, method) -> dict:
+    fields = method.free_fields
+    if method.path_params:  # what is in the path is not in the body
+        schema = object_schema(contract, method.input, fields, request=True)
+    else:
+        schema = ref("schemas", method.input.short)
+    return {
+        "required": any(f.limits.required for f in fields),
+        "content": {"application/json": {"schema": schema, "example": request_example(contract, fields)}},
+    }
+
+
+def responses(contract, method) -> dict:
+    message = method.output
+    ret = {str(method.success): {
+        "description": sentence(message.comment) or "Done.",
+        "content": {"application/json": {
+            "schema": ref("schemas", message.short),
+            "example": message_example(contract, message),
+        }},
+    }}
+    if method.input.fields:
+        ret["400"] = ref("responses", "BadRequest")
+    if method.caller != "GUEST":
+        ret["401"] = ref("responses", "Unauthenticated")
+        ret["403"] = ref("responses", "Forbidden")
+    if method.path_params:
+        ret["404"] = ref("responses", "NotFound")
+    if method.verb != "GET":
+        ret["409"] = ref("responses", "Conflict")
+        ret["422"] = ref("responses", "Unprocessable")
+    ret["429"] = ref("responses", "TooManyRequests")
+    ret["default"] = ref("responses", "Problem")
+    return ret
+
+
+# ---- schemas ----
+
+def components(contract, paths) -> dict:
+    requests = {m.name for m in contract.request_messages()}
+    schemas = {m.short: object_schema(contract, m, m.fields, m.name in requests)
+               for m in contract.public_messages()}
+    schemas |= {e.short: enum_schema(e) for e in contract.public_enums()}
+    schemas |= {"Problem": PROBLEM, "ProblemField": PROBLEM_FIELD}
+    used = referenced(schemas, [paths, PROBLEMS])
+    return {
+        "schemas": {name: schemas[name] for name in sorted(used)},
+        "parameters": {"IdempotencyKey": IDEMPOTENCY_KEY},
+        "headers": HEADERS,
+        "responses": PROBLEMS,
+        "securitySchemes": SECURITY,
+    }
+
+
+def referenced(schemas, roots) -> set:
+    """The names of the schemas that the roots lead to."""
+    found, queue = set(), list(roots)
+    while queue:
+        value = queue.pop()
+        if isinstance(value, dict):
+            name = value.get("$ref", "").removeprefix("#/components/schemas/")
+            if name in schemas and name not in found:
+                found.add(name)
+                queue.append(schemas[name])
+            queue += value.values()
+        elif isinstance(value, list):
+            queue += value
+    return found
+
+
+def object_schema(contract, message, fields, request: bool) -> dict:
+    ret = {"type": "object"}
+    if message.comment:
+        ret["description"] = sentence(message.comment)
+    required = [f.json for f in fields if f.limits.required or not request]
+    if required:
+        ret["required"] = required
+    ret["properties"] = {f.json: described(contract, f, request) for f in fields}
+    if request:
+        ret["additionalProperties"] = False
+    return ret
+
+
+def described(contract, field, request: bool) -> dict:
+    schema = field_schema(contract, field, request)
+    words = field_words(field, enforced=request)
+    if words:
+        schema["description"] = words
+    if field.limits.example:
+        schema["examples"] = [field_example(contract, field)]
+    return schema
+
+
+def field_schema(contract, field, request: bool) -> dict:
+    if not field.repeated:
+        return value_schema(contract, field, request)
+    schema = {"type": "array", "items": value_schema(contract, field, request)}
+    if request:
+        schema["maxItems"] = field.items_max
+        if field.limits.required:
+            schema["minItems"] = 1
+    return schema
+
+
+def value_schema(contract, field, request: bool) -> dict:
+    if field.kind == "string":
+        return string_schema(field) if request else {"type": "string"}
+    if field.kind == "bytes":
+        return {"type": "string", "contentEncoding": "base64"}
+    if field.kind == "bool":
+        return {"type": "boolean"}
+    if field.kind == "enum":
+        return ref("schemas", contract.enums[field.type].short)
+    if field.kind in RANGES:
+        low, high = RANGES[field.kind]
+        if field.value_max:
+            low, high = 0, field.value_max
+        return {"type": "integer", "format": field.kind, "minimum": low, "maximum": high}
+    if field.kind in ("int64", "uint64"):
+        sign = "-?" if field.kind == "int64" else ""
+        return {"type": "string", "format": field.kind, "pattern": f"^{sign}[0-9]+$"}
+    if field.type == TIMESTAMP:
+        type_ = "string" if request or field.repeated else ["string", "null"]
+        return {"type": type_, "format": "date-time"}
+    message = ref("schemas", contract.messages[field.type].short)
+    return message if request or field.repeated else {"anyOf": [message, {"type": "null"}]}
+
+
+def string_schema(field) -> dict:
+    kind = FORMATS.get(field.limits.format)
+    ret = {"type": "string", "maxLength": field.size_max}
+    if kind and kind.openapi:
+        ret["format"] = kind.openapi
+    if kind and kind.pattern:
+        ret["pattern"] = kind.pattern
+    if kind and kind.min_length:
+        ret["minLength"] = kind.min_length
+    elif field.limits.required:
+        ret["minLength"] = 1
+    return ret
+
+
+def enum_schema(enum) -> dict:
+    words = [sentence(enum.comment)]
+    words += [f"{name}: {comment.rstrip('.')}." for name, _, comment in enum.values if comment]
+    ret = {"type": "string", "enum": [name for name, _, _ in enum.values]}
+    text = " ".join(word for word in words if word)
+    return ret | ({"description": text} if text else {})
+
+
+# ---- what every operation shares ----
+
+IDEMPOTENCY_KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "Chosen by the caller: a repeat with the same key returns the first answer; the same key with "
+                   "another body is a 409.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 64},
+    "example": "7f1d9c52-order-17",
+}
+
+PROBLEM_FIELD = {
+    "type": "object",
+    "description": "One wrong field of a request.",
+    "required": ["field", "reason"],
+    "properties": {
+        "field": {"type": "string", "description": "Its path in JSON.", "examples": ["orders[3].price"]},
+        "reason": {"type": "string", "description": "What would be right.", "examples": ["at most 32 bytes"]},
+    },
+}
+
+PROBLEM = {
+    "type": "object",
+    "description": "What went wrong (RFC 9457).",
+    "required": ["type", "title", "status", "code", "requestId"],
+    "properties": {
+        "type": {"type": "string", "format": "uri-reference", "examples": ["about:blank"]},
+        "title": {"type": "string", "description": "The kind of problem, for people."},
+        "status": {"type": "integer", "minimum": 400, "maximum": 599, "description": "The HTTP status."},
+        "code": {"type": "string", "description": "A stable word, for programs.", "examples": ["insufficient_funds"]},
+        "detail": {"type": "string", "description": "This problem, for people."},
+        "instance": {"type": "string", "format": "uri-reference", "description": "The path that was asked for."},
+        "requestId": {"type": "string", "description": "Names this request in the logs."},
+        "errors": {"type": "array", "items": ref("schemas", "ProblemField"), "description": "The wrong fields."},
+    },
+}
+
+HEADERS = {
+    "RetryAfter": {"description": "Seconds to wait.", "schema": {"type": "integer", "minimum": 0}},
+    "RateLimitLimit": {"description": "Calls per window.", "schema": {"type": "integer", "minimum": 0}},
+    "RateLimitRemaining": {"description": "Calls left in this window.", "schema": {"type": "integer", "minimum": 0}},
+    "RateLimitReset": {"description": "Seconds until the window ends.", "schema": {"type": "integer", "minimum": 0}},
+}
+
+
+def problem(status: int, code: str, title: str, words: str, headers: dict | None = None, **more) -> dict:
+    example = {"type": "about:blank", "title": title, "status": status, "code": code, **more,
+               "instance": "/api/v1/...", "requestId": "019a3b5c7d8e7f0192a3b4c5d6e7f809"}
+    content = {"application/problem+json": {"schema": ref("schemas", "Problem"), "example": example}}
+    return {"description": words} | ({"headers": headers} if headers else {}) | {"content": content}
+
+
+PROBLEMS = {
+    "BadRequest": problem(400, "invalid_argument", "an argument is wrong", "Something in the request is wrong.",
+                          errors=[{"field": "price", "reason": 'a decimal number in a string, as "12.50"'}]),
+    "Unauthenticated": problem(401, "unauthenticated", "not logged in", "No valid token or key came with it."),
+    "Forbidden": problem(403, "permission_denied", "not allowed", "The caller may not do this."),
+    "NotFound": problem(404, "not_found", "there is no such thing", "There is no such thing."),
+    "Conflict": problem(409, "already_exists", "it exists already",
+                        "It exists already, or somebody else was faster, or the key was used with another body."),
+    "Unprocessable": problem(422, "insufficient_funds", "the state does not allow it",
+                             "The request is right, and what is does not allow it."),
+    "TooManyRequests": problem(429, "rate_limited", "a limit is reached", "Too many calls; wait.", headers={
+        "Retry-After": ref("headers", "RetryAfter"),
+        "RateLimit-Limit": ref("headers", "RateLimitLimit"),
+        "RateLimit-Remaining": ref("headers", "RateLimitRemaining"),
+        "RateLimit-Reset": ref("headers", "RateLimitReset"),
+    }),
+    "Problem": problem(503, "unavailable", "not available right now",
+                       "Anything else. After a 5xx the outcome is unknown."),
+}
+
+SECURITY = {
+    "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT",
+               "description": "The accessToken of POST /api/v1/auth/login."},
+    "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-KEY",
+               "description": "For bots: the key's id. With it goes a signature over method, path, query, body and "
+                              "timestamp."},
+}
