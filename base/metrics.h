@@ -1,9 +1,9 @@
 /*
  * Prometheus metrics (text format 0.0.4): counters, gauges and histograms, by name and labels.
  *
- * A metric is registered once and lives as long as the process; registering the same name and labels
- * again returns the same metric, so parts in one process share. Updates are atomic and never block.
- * Names follow Prometheus' rules: tradepost_ prefix, base units, _total for counters.
+ * A metric is registered once and lives as long as the process; registering the same name and
+ * labels again returns the same metric, so parts in one process share. Updates are atomic and never
+ * block. Names follow Prometheus' rules: tradepost_ prefix, base units, _total for counters.
  */
 #ifndef BASE_METRICS_H
 #define BASE_METRICS_H
@@ -13,15 +13,16 @@
 
 #include <stdint.h>
 
-#define METRICS_MAX 4096 /* series; beyond it one shared overflow series absorbs, and is counted */
+#define METRICS_MAX 4096 /* series; beyond it one shared overflow series absorbs, and is counted   \
+                          */
 
 struct counter;
 struct gauge;
 struct histogram;
 
 /*
- * labels: `method="wallet.Wallet/Hold",code="OK"`, already in exposition syntax, or NULL. Values must
- * not come from users. Never NULL.
+ * labels: `method="wallet.Wallet/Hold",code="OK"`, already in exposition syntax, or NULL. Values
+ * must not come from users. Never NULL.
  */
 struct counter *metrics_counter(const char *name, const char *help, const char *labels);
 struct gauge *metrics_gauge(const char *name, const char *help, const char *labels);
