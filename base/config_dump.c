@@ -56,7 +56,7 @@ static void add_value(struct buf *out, const struct config_key *key, const struc
     else if (key->type == CONFIG_BOOL)
         (void)buf_add_text(out, v->number ? "true" : "false");
     else
-        (void)json_add_string(out, v->text, strlen(v->text)); /* JSON's strings are YAML's */
+        add_text(out, v->text);
     (void)buf_add_char(out, '\n');
 }
 

@@ -3,7 +3,10 @@
  *
  * Only edges log: a service's start and stop, one line per request where it enters the house. Below the
  * edge nothing logs; it returns. Never a secret, a token or a body. Thread-safe; a write may block on
- * stderr. At most LOG_LINE_MAX bytes a line: longer values are cut and marked with "...".
+ * stderr; errno is left alone.
+ *
+ * A value longer than LOG_VALUE_MAX bytes is cut and ends with "..."; a field that no longer fits the
+ * line is left out, and the line then ends with "cut":true.
  */
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
@@ -12,7 +15,8 @@
 
 #include <stdint.h>
 
-#define LOG_LINE_MAX 4096
+#define LOG_LINE_MAX  4096 /* bytes with the newline: a pipe takes that many in one piece */
+#define LOG_VALUE_MAX 1024 /* bytes as written between the quotes, so that one value cannot fill a line */
 
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
 
