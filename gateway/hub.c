@@ -1,0 +1,355 @@
+/*
+ * The hub. Two locks, always in this order: the hub's (who listens to what; readers publish) and a
+ * connection's (its queue). A connection's list of subscriptions changes under the hub's lock only.
+ */
+#include "hub.h"
+
+#include "channels.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+/* One frame on its way out. A conflated one knows its subscription, so that a newer frame finds it.
+ */
+struct entry {
+    struct entry *next;
+    struct frame *frame;
+    struct subscription *conflates; /* NULL: not, or the subscription has ended */
+};
+
+struct hub {
+    pthread_rwlock_t lock;
+    struct channels channels;
+    struct hub_connection **connections; /* joined ones, in no order */
+    size_t connections_max, connection_count, subscription_count;
+    atomic_uint_fast64_t published, delivered, conflated, shed, closed_slow;
+    atomic_size_t queued_bytes;
+};
+
+struct hub_connection {
+    struct hub *hub;
+    atomic_uint holds;
+    size_t index; /* in hub->connections; under the hub's lock, as are the next two */
+    struct subscription *subscriptions;
+    size_t subscription_count;
+
+    pthread_mutex_t lock; /* of all below */
+    pthread_cond_t wake;
+    struct entry *first, **last;
+    size_t queue_bytes_max, queued_bytes, queued_frames;
+    int verdict; /* 0: open */
+    bool left;
+};
+
+enum err hub_new(size_t connections_max, struct hub **ret)
+{
+    struct hub *h = calloc(1, sizeof *h);
+    if (!h) return ERR_NO_MEMORY;
+    h->connections = calloc(connections_max, sizeof(struct hub_connection *));
+    if (!h->connections || channels_init(&h->channels)) {
+        free(h->connections);
+        free(h);
+        return ERR_NO_MEMORY;
+    }
+    h->connections_max = connections_max;
+    (void)pthread_rwlock_init(&h->lock, NULL);
+    *ret = h;
+    return OK;
+}
+
+void hub_free(struct hub *h)
+{
+    if (!h) return;
+    CHECK(h->connection_count == 0);
+    channels_release(&h->channels);
+    (void)pthread_rwlock_destroy(&h->lock);
+    free(h->connections);
+    free(h);
+}
+
+/* ---- connections ---- */
+
+enum err hub_join(struct hub *h, size_t queue_bytes, struct hub_connection **ret)
+{
+    struct hub_connection *c = calloc(1, sizeof *c);
+    if (!c) return ERR_NO_MEMORY;
+    c->hub = h;
+    c->queue_bytes_max = queue_bytes ? queue_bytes : HUB_QUEUE_BYTES;
+    c->last = &c->first;
+    atomic_init(&c->holds, 1);
+    pthread_condattr_t monotonic;
+    (void)pthread_condattr_init(&monotonic);
+    (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    (void)pthread_mutex_init(&c->lock, NULL);
+    (void)pthread_cond_init(&c->wake, &monotonic);
+    (void)pthread_condattr_destroy(&monotonic);
+
+    (void)pthread_rwlock_wrlock(&h->lock);
+    bool room = h->connection_count < h->connections_max;
+    if (room) {
+        c->index = h->connection_count++;
+        h->connections[c->index] = c;
+    }
+    (void)pthread_rwlock_unlock(&h->lock);
+    if (!room) {
+        c->left = true;
+        hub_release(c);
+        return ERR_EXHAUSTED;
+    }
+    *ret = c;
+    return OK;
+}
+
+struct hub_connection *hub_hold(struct hub_connection *c)
+{
+    atomic_fetch_add(&c->holds, 1);
+    return c;
+}
+
+void hub_release(struct hub_connection *c)
+{
+    if (!c || atomic_fetch_sub(&c->holds, 1) != 1) return;
+    CHECK(c->left && !c->first);
+    (void)pthread_cond_destroy(&c->wake);
+    (void)pthread_mutex_destroy(&c->lock);
+    free(c);
+}
+
+static void end_subscription(struct hub *h, struct hub_connection *c, struct subscription *s)
+{
+    (void)pthread_mutex_lock(&c->lock);
+    if (s->waiting) s->waiting->conflates = NULL; /* from now on a frame like any other */
+    (void)pthread_mutex_unlock(&c->lock);
+    for (struct subscription **at = &c->subscriptions; *at; at = &(*at)->next) {
+        if (*at != s) continue;
+        *at = s->next;
+        break;
+    }
+    channels_remove(&h->channels, s);
+    c->subscription_count--;
+    h->subscription_count--;
+    free(s);
+}
+
+static void drop_queue(struct hub_connection *c)
+{
+    while (c->first) {
+        struct entry *e = c->first;
+        c->first = e->next;
+        frame_release(e->frame);
+        free(e);
+    }
+    c->last = &c->first;
+    atomic_fetch_sub(&c->hub->queued_bytes, c->queued_bytes);
+    c->queued_bytes = c->queued_frames = 0;
+}
+
+void hub_leave(struct hub_connection *c)
+{
+    struct hub *h = c->hub;
+    (void)pthread_rwlock_wrlock(&h->lock);
+    while (c->subscriptions)
+        end_subscription(h, c, c->subscriptions);
+    if (!c->left) {
+        h->connections[c->index] = h->connections[--h->connection_count];
+        h->connections[c->index]->index = c->index;
+    }
+    (void)pthread_mutex_lock(&c->lock);
+    c->left = true;
+    drop_queue(c);
+    (void)pthread_cond_broadcast(&c->wake);
+    (void)pthread_mutex_unlock(&c->lock);
+    (void)pthread_rwlock_unlock(&h->lock);
+}
+
+/* ---- subscriptions ---- */
+
+static struct subscription *find(const struct hub_connection *c, const char *channel)
+{
+    for (struct subscription *s = c->subscriptions; s; s = s->next)
+        if (strcmp(s->channel->name, channel) == 0) return s;
+    return NULL;
+}
+
+static enum err subscribe(struct hub *h, struct hub_connection *c, const char *channel)
+{
+    if (c->left) return ERR_CLOSED;
+    if (find(c, channel)) return OK;
+    if (c->subscription_count == HUB_SUBSCRIPTIONS_MAX) return ERR_EXHAUSTED;
+    struct subscription *s = calloc(1, sizeof *s);
+    if (!s) return ERR_NO_MEMORY;
+    s->connection = c;
+    enum err e = channels_add(&h->channels, channel, s);
+    if (e) {
+        free(s);
+        return e;
+    }
+    s->next = c->subscriptions;
+    c->subscriptions = s;
+    c->subscription_count++;
+    h->subscription_count++;
+    return OK;
+}
+
+enum err hub_subscribe(struct hub_connection *c, const char *channel)
+{
+    if (strlen(channel) > HUB_CHANNEL_MAX) return ERR_EXHAUSTED;
+    (void)pthread_rwlock_wrlock(&c->hub->lock);
+    enum err e = subscribe(c->hub, c, channel);
+    (void)pthread_rwlock_unlock(&c->hub->lock);
+    return e;
+}
+
+void hub_unsubscribe(struct hub_connection *c, const char *channel)
+{
+    (void)pthread_rwlock_wrlock(&c->hub->lock);
+    struct subscription *s = find(c, channel);
+    if (s) end_subscription(c->hub, c, s);
+    (void)pthread_rwlock_unlock(&c->hub->lock);
+}
+
+bool hub_is_subscribed(struct hub_connection *c, const char *channel)
+{
+    (void)pthread_rwlock_rdlock(&c->hub->lock);
+    bool found = find(c, channel) != NULL;
+    (void)pthread_rwlock_unlock(&c->hub->lock);
+    return found;
+}
+
+/* ---- queues; under the connection's lock ---- */
+
+static void set_verdict(struct hub_connection *c, int code)
+{
+    if (!c->verdict) c->verdict = code;
+    (void)pthread_cond_signal(&c->wake);
+}
+
+/* The newest takes the place of the one that waits. */
+static bool conflate(struct hub_connection *c, struct subscription *s, struct frame *f)
+{
+    if (!s || !s->waiting) return false;
+    struct entry *e = s->waiting;
+    size_t before = frame_look(e->frame).size, after = frame_look(f).size;
+    c->queued_bytes = c->queued_bytes - before + after;
+    atomic_fetch_add(&c->hub->queued_bytes, after - before); /* modulo 2^64: a difference */
+    frame_release(e->frame);
+    e->frame = frame_hold(f);
+    atomic_fetch_add(&c->hub->conflated, 1);
+    return true;
+}
+
+/* s: whose waiting frame this becomes, for conflated frames; NULL otherwise. */
+static void enqueue(struct hub_connection *c, struct subscription *s, struct frame *f,
+                    enum hub_delivery how)
+{
+    size_t size = frame_look(f).size;
+    if (c->left || c->verdict || conflate(c, s, f)) return;
+    if (how == HUB_SHED && c->queued_bytes + size > c->queue_bytes_max / 2) {
+        atomic_fetch_add(&c->hub->shed, 1);
+        return;
+    }
+    struct entry *e = NULL;
+    if (c->queued_bytes + size <= c->queue_bytes_max && c->queued_frames < HUB_QUEUE_FRAMES)
+        e = malloc(sizeof *e);
+    if (!e) {
+        atomic_fetch_add(&c->hub->closed_slow, 1);
+        return set_verdict(c, HUB_CLOSE_SLOW);
+    }
+    *e = (struct entry){NULL, frame_hold(f), s};
+    if (s) s->waiting = e;
+    *c->last = e;
+    c->last = &e->next;
+    c->queued_bytes += size;
+    c->queued_frames++;
+    atomic_fetch_add(&c->hub->queued_bytes, size);
+    (void)pthread_cond_signal(&c->wake);
+}
+
+void hub_send(struct hub_connection *c, struct frame *f, enum hub_delivery how)
+{
+    (void)pthread_mutex_lock(&c->lock);
+    enqueue(c, NULL, f, how);
+    (void)pthread_mutex_unlock(&c->lock);
+}
+
+void hub_publish(struct hub *h, const char *channel, struct frame *f, enum hub_delivery how)
+{
+    atomic_fetch_add(&h->published, 1);
+    (void)pthread_rwlock_rdlock(&h->lock);
+    const struct channel *to = channels_find(&h->channels, channel);
+    for (size_t i = 0; to && i < to->count; i++) {
+        struct subscription *s = to->listeners[i];
+        (void)pthread_mutex_lock(&s->connection->lock);
+        enqueue(s->connection, how == HUB_CONFLATE ? s : NULL, f, how);
+        (void)pthread_mutex_unlock(&s->connection->lock);
+    }
+    (void)pthread_rwlock_unlock(&h->lock);
+}
+
+void hub_close(struct hub_connection *c, enum hub_close code)
+{
+    (void)pthread_mutex_lock(&c->lock);
+    set_verdict(c, (int)code);
+    (void)pthread_mutex_unlock(&c->lock);
+}
+
+void hub_close_all(struct hub *h, enum hub_close code)
+{
+    (void)pthread_rwlock_rdlock(&h->lock);
+    for (size_t i = 0; i < h->connection_count; i++)
+        hub_close(h->connections[i], code);
+    (void)pthread_rwlock_unlock(&h->lock);
+}
+
+static struct frame *take_first(struct hub_connection *c)
+{
+    struct entry *e = c->first;
+    struct frame *f = e->frame;
+    c->first = e->next;
+    if (!c->first) c->last = &c->first;
+    if (e->conflates) e->conflates->waiting = NULL;
+    free(e);
+    size_t size = frame_look(f).size;
+    c->queued_bytes -= size;
+    c->queued_frames--;
+    atomic_fetch_sub(&c->hub->queued_bytes, size);
+    atomic_fetch_add(&c->hub->delivered, 1);
+    return f;
+}
+
+struct frame *hub_take(struct hub_connection *c, int64_t deadline_ms, int *ret_code)
+{
+    struct timespec at = {.tv_sec = deadline_ms / 1000, .tv_nsec = deadline_ms % 1000 * 1000000};
+    struct frame *f = NULL;
+    *ret_code = 0;
+    (void)pthread_mutex_lock(&c->lock);
+    while (!c->first && !c->verdict && !c->left)
+        if (pthread_cond_timedwait(&c->wake, &c->lock, &at)) break;
+    bool too_slow = c->verdict == HUB_CLOSE_SLOW; /* then what waits will not be taken either */
+    if (c->first && !too_slow)
+        f = take_first(c);
+    else if (c->left || c->verdict)
+        *ret_code = c->verdict ? c->verdict : HUB_CLOSE_NORMAL;
+    (void)pthread_mutex_unlock(&c->lock);
+    return f;
+}
+
+void hub_stats(struct hub *h, struct hub_stats *ret)
+{
+    (void)pthread_rwlock_rdlock(&h->lock);
+    *ret = (struct hub_stats){
+        .connections = h->connection_count,
+        .channels = h->channels.count,
+        .subscriptions = h->subscription_count,
+        .queued_bytes = atomic_load(&h->queued_bytes),
+        .published = atomic_load(&h->published),
+        .delivered = atomic_load(&h->delivered),
+        .conflated = atomic_load(&h->conflated),
+        .shed = atomic_load(&h->shed),
+        .closed_slow = atomic_load(&h->closed_slow),
+    };
+    (void)pthread_rwlock_unlock(&h->lock);
+}
