@@ -1,6 +1,6 @@
 /*
- * Accounts: one per (owner, asset), made when money first reaches it, never deleted. total is what the
- * owner has, held is the part of it that is reserved; available = total - held.
+ * Accounts: one per (owner, asset), made when money first reaches it, never deleted. total is what
+ * the owner has, held is the part of it that is reserved; available = total - held.
  *
  * The house has two accounts per asset, under owners no user can have: issued (minus what is in
  * circulation) and fees. Part of the ledger's state; used by its thread only.
@@ -10,10 +10,12 @@
 
 #include "index.h"
 
-#define ACCOUNTS_MAX (UINT32_C(1) << 24) /* 40 bytes each: 640 MB; beyond it a command is refused */
+#define ACCOUNTS_MAX                                                                               \
+    (UINT32_C(1) << 24) /* 40 bytes each: 640 MB; beyond it a command is refused                   \
+                         */
 
 #define OWNER_ISSUED ((struct id){.hi = 0, .lo = 1})
-#define OWNER_FEES ((struct id){.hi = 0, .lo = 2})
+#define OWNER_FEES   ((struct id){.hi = 0, .lo = 2})
 
 struct account {
     struct id owner;

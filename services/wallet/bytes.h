@@ -1,6 +1,7 @@
 /*
- * Little-endian fields, written one by one: no struct is ever persisted by its bytes. A reader never
- * passes its end: a short read gives zeros and sets `bad`, asked once at the end. Nothing blocks.
+ * Little-endian fields, written one by one: no struct is ever persisted by its bytes. A reader
+ * never passes its end: a short read gives zeros and sets `bad`, asked once at the end. Nothing
+ * blocks.
  */
 #ifndef WALLET_BYTES_H
 #define WALLET_BYTES_H

@@ -3,8 +3,8 @@
 
 #include "bytes.h"
 
-enum { HEAD_SIZE = 9 };                /* kind, time */
-enum { COUNT_AT = HEAD_SIZE + 4 };     /* of holds and settlements: behind the shard */
+enum { HEAD_SIZE = 9 };            /* kind, time */
+enum { COUNT_AT = HEAD_SIZE + 4 }; /* of holds and settlements: behind the shard */
 enum { PART_LAST_AT = 10, LEGS_AT = 11, RELEASES_AT = 13 }; /* in a settlement's head */
 
 static void head(struct buf *out, enum command_kind kind, int64_t time_ms)
@@ -273,10 +273,18 @@ void command_encode(const struct ledger_command *c, struct buf *out)
 {
     head(out, c->kind, c->time_ms);
     switch (c->kind) {
-    case COMMAND_ASSET: write_asset(&c->asset, out); return;
-    case COMMAND_TRANSFER: write_transfer(&c->transfer, out); return;
-    case COMMAND_HOLD: write_hold(&c->hold, out); return;
-    case COMMAND_POST: write_post(&c->post, out); return;
+    case COMMAND_ASSET:
+        write_asset(&c->asset, out);
+        return;
+    case COMMAND_TRANSFER:
+        write_transfer(&c->transfer, out);
+        return;
+    case COMMAND_HOLD:
+        write_hold(&c->hold, out);
+        return;
+    case COMMAND_POST:
+        write_post(&c->post, out);
+        return;
     case COMMAND_VOID:
         write_id(out, c->void_hold.id);
         write_id(out, c->void_hold.hold);
@@ -292,7 +300,9 @@ void command_encode(const struct ledger_command *c, struct buf *out)
         write_u16(out, c->settle.count);
         (void)buf_add(out, c->settle.items, c->settle.size);
         return;
-    case COMMAND_RECONCILE: write_reconcile(&c->reconcile, out); return;
+    case COMMAND_RECONCILE:
+        write_reconcile(&c->reconcile, out);
+        return;
     }
     CHECK(!"a kind of command");
 }
@@ -306,17 +316,31 @@ void command_stamp(void *data, size_t size, int64_t time_ms)
 static void read_body(struct reader *r, struct ledger_command *ret)
 {
     switch (ret->kind) {
-    case COMMAND_ASSET: read_asset(r, &ret->asset); return;
-    case COMMAND_TRANSFER: read_transfer(r, &ret->transfer); return;
-    case COMMAND_HOLD: read_hold(r, &ret->hold); return;
-    case COMMAND_POST: read_post(r, &ret->post); return;
+    case COMMAND_ASSET:
+        read_asset(r, &ret->asset);
+        return;
+    case COMMAND_TRANSFER:
+        read_transfer(r, &ret->transfer);
+        return;
+    case COMMAND_HOLD:
+        read_hold(r, &ret->hold);
+        return;
+    case COMMAND_POST:
+        read_post(r, &ret->post);
+        return;
     case COMMAND_VOID:
         ret->void_hold.id = read_id(r);
         ret->void_hold.hold = read_id(r);
         return;
-    case COMMAND_ORDER_HOLDS: read_order_holds(r, &ret->order_holds); return;
-    case COMMAND_SETTLE: read_settle(r, &ret->settle); return;
-    case COMMAND_RECONCILE: read_reconcile(r, &ret->reconcile); return;
+    case COMMAND_ORDER_HOLDS:
+        read_order_holds(r, &ret->order_holds);
+        return;
+    case COMMAND_SETTLE:
+        read_settle(r, &ret->settle);
+        return;
+    case COMMAND_RECONCILE:
+        read_reconcile(r, &ret->reconcile);
+        return;
     }
     r->bad = true;
 }

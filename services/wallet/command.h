@@ -1,6 +1,6 @@
 /*
- * The ledger's logged commands and their bytes in the journal: little-endian fields in a fixed order,
- * exactly as long as they say. What a command means is in ledger.h; here is only its shape.
+ * The ledger's logged commands and their bytes in the journal: little-endian fields in a fixed
+ * order, exactly as long as they say. What a command means is in ledger.h; here is only its shape.
  *
  * Every entry starts with the kind (1 byte) and the time (8 bytes, ms since 1970). The format is
  * append-only: a kind is never changed, a new meaning gets a new kind, so that old journals replay.
@@ -16,10 +16,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define COMMAND_SIZE_MAX      65536 /* a journal entry's limit */
-#define COMMAND_ASSET_NAME    16    /* bytes of an asset's name */
-#define COMMAND_LEGS_MAX      32    /* linked legs of one transfer */
-#define COMMAND_REFERENCE_MAX 64    /* bytes: a caller's transfer id */
+#define COMMAND_SIZE_MAX        65536 /* a journal entry's limit */
+#define COMMAND_ASSET_NAME      16    /* bytes of an asset's name */
+#define COMMAND_LEGS_MAX        32    /* linked legs of one transfer */
+#define COMMAND_REFERENCE_MAX   64    /* bytes: a caller's transfer id */
 
 #define COMMAND_ORDER_HOLD_SIZE 34 /* bytes of one hold, leg, release */
 #define COMMAND_LEG_SIZE        43
@@ -64,7 +64,7 @@ struct transfer_command {
 };
 
 struct hold_command {
-    struct id id;   /* of this request, once per id; also the hold's name */
+    struct id id; /* of this request, once per id; also the hold's name */
     struct id owner;
     int64_t amount;
     uint16_t asset;
@@ -105,7 +105,8 @@ struct settle_leg {
     uint8_t kind; /* ENTRY_TRADE, ENTRY_FEE */
 };
 
-/* One part of one settlement: a settlement too large for an entry travels in parts 0, 1, ... last. */
+/* One part of one settlement: a settlement too large for an entry travels in parts 0, 1, ... last.
+ */
 struct settlement {
     uint64_t seq;
     uint16_t part;
@@ -144,7 +145,8 @@ struct ledger_command {
 /* ERR_INVALID: not exactly one well-formed command. */
 MUST_CHECK enum err command_decode(const void *data, size_t size, struct ledger_command *ret);
 
-/* Appends the command's bytes; `out`'s error tells of failure. Within COMMAND_SIZE_MAX by the caller. */
+/* Appends the command's bytes; `out`'s error tells of failure. Within COMMAND_SIZE_MAX by the
+ * caller. */
 void command_encode(const struct ledger_command *command, struct buf *out);
 
 /* Sets the time of encoded bytes: the writer's clock, once per batch. */
@@ -157,7 +159,8 @@ void command_begin_settle(struct buf *out, uint32_t shard);
 /* The head; returns its offset, which the legs and releases of this settlement need. */
 size_t command_add_settlement(struct buf *out, uint64_t seq, uint16_t part);
 void command_add_leg(struct buf *out, size_t settlement, const struct settle_leg *leg);
-void command_add_release(struct buf *out, size_t settlement, uint64_t order_id); /* after the legs */
+void command_add_release(struct buf *out, size_t settlement,
+                         uint64_t order_id); /* after the legs */
 void command_settlement_last(struct buf *out, size_t settlement, bool last);
 
 struct order_hold order_hold_get(const struct order_holds_command *command, uint16_t i);

@@ -1,8 +1,9 @@
 /*
- * Holds: money reserved for one purpose, named by who reserved it. An order's hold is (shard, order id);
- * a two-phase transfer's is its own id. Dense, removed by moving the last one into the gap.
+ * Holds: money reserved for one purpose, named by who reserved it. An order's hold is (shard, order
+ * id); a two-phase transfer's is its own id. Dense, removed by moving the last one into the gap.
  *
- * Part of the ledger's state; used by its thread only. A pointer is good until the next add or remove.
+ * Part of the ledger's state; used by its thread only. A pointer is good until the next add or
+ * remove.
  */
 #ifndef WALLET_HOLDS_H
 #define WALLET_HOLDS_H
@@ -12,10 +13,10 @@
 #define HOLDS_MAX (UINT32_C(1) << 24) /* resting orders and pending transfers: 48 bytes each */
 
 struct hold {
-    struct id id;     /* of an order: {0, order id} */
-    uint32_t space;   /* 0: two-phase; of an order: shard + 1 */
-    uint32_t account; /* position */
-    int64_t amount;   /* what is left of it; >= 0 */
+    struct id id;         /* of an order: {0, order id} */
+    uint32_t space;       /* 0: two-phase; of an order: shard + 1 */
+    uint32_t account;     /* position */
+    int64_t amount;       /* what is left of it; >= 0 */
     int64_t amount_first; /* what it was made with: tells a repeat from another hold */
 };
 

@@ -1,16 +1,16 @@
 /*
  * An open-addressed index from a hash to the positions of a dense array that somebody else owns.
  *
- * The array keeps the things, in an order that depends on the commands alone; the index only finds them,
- * so its seed may differ from run to run without changing any state. A slot keeps 32 bits of hash and a
- * position. Linear probing, at most half full, removal by shifting back (no tombstones).
+ * The array keeps the things, in an order that depends on the commands alone; the index only finds
+ * them, so its seed may differ from run to run without changing any state. A slot keeps 32 bits of
+ * hash and a position. Linear probing, at most half full, removal by shifting back (no tombstones).
  *
  *     uint32_t at;
  *     for (struct index_probe p = index_probe(&ix, hash); index_next(&ix, &p, &at);)
  *         if (things[at].key == key) return &things[at];
  *
- * Used by one thread at a time. Growing doubles; no memory for it is a CHECK: a machine that cannot apply
- * a logged command must stop, and its journal has everything.
+ * Used by one thread at a time. Growing doubles; no memory for it is a CHECK: a machine that cannot
+ * apply a logged command must stop, and its journal has everything.
  */
 #ifndef WALLET_INDEX_H
 #define WALLET_INDEX_H

@@ -112,9 +112,8 @@ void ledger_hold_back(struct ledger *l, uint32_t account, int64_t amount)
 
 struct mark ledger_mark(const struct ledger *l, const struct ledger_output *out)
 {
-    return (struct mark){.accounts = l->accounts.count,
-                         .touched = l->touched_count,
-                         .entries = out->entry_count};
+    return (struct mark){
+        .accounts = l->accounts.count, .touched = l->touched_count, .entries = out->entry_count};
 }
 
 void ledger_undo(struct ledger *l, struct mark mark, uint32_t space, struct ledger_output *out)
@@ -224,14 +223,22 @@ enum ledger_result ledger_apply(struct ledger *l, uint64_t seq, const struct led
     l->seq = seq;
     out->entry_count = 0;
     switch (c->kind) {
-    case COMMAND_ASSET: return define_asset(l, &c->asset);
-    case COMMAND_TRANSFER: return ledger_transfer(l, c, out);
-    case COMMAND_HOLD: return ledger_hold(l, c, out);
-    case COMMAND_POST: return ledger_post_hold(l, c, out);
-    case COMMAND_VOID: return ledger_void_hold(l, c, out);
-    case COMMAND_ORDER_HOLDS: return ledger_order_holds(l, &c->order_holds, out);
-    case COMMAND_SETTLE: return ledger_settle(l, &c->settle, out);
-    case COMMAND_RECONCILE: return ledger_reconcile(l, &c->reconcile, out);
+    case COMMAND_ASSET:
+        return define_asset(l, &c->asset);
+    case COMMAND_TRANSFER:
+        return ledger_transfer(l, c, out);
+    case COMMAND_HOLD:
+        return ledger_hold(l, c, out);
+    case COMMAND_POST:
+        return ledger_post_hold(l, c, out);
+    case COMMAND_VOID:
+        return ledger_void_hold(l, c, out);
+    case COMMAND_ORDER_HOLDS:
+        return ledger_order_holds(l, &c->order_holds, out);
+    case COMMAND_SETTLE:
+        return ledger_settle(l, &c->settle, out);
+    case COMMAND_RECONCILE:
+        return ledger_reconcile(l, &c->reconcile, out);
     }
     CHECK(!"a kind of command");
     return LEDGER_INVALID;

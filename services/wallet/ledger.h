@@ -1,27 +1,29 @@
 /*
- * The ledger: the only owner of balances. Double entry, in int64 minor units at each asset's fixed scale.
+ * The ledger: the only owner of balances. Double entry, in int64 minor units at each asset's fixed
+ * scale.
  *
- * A pure state machine: ledger_apply is the only way to change it, and time and ids come from the command
- * alone, so a replay of the same commands is the same ledger. No I/O, no clock; not thread-safe: one
- * thread writes, and whoever reads keeps the writer out meanwhile.
+ * A pure state machine: ledger_apply is the only way to change it, and time and ids come from the
+ * command alone, so a replay of the same commands is the same ledger. No I/O, no clock; not
+ * thread-safe: one thread writes, and whoever reads keeps the writer out meanwhile.
  *
  * What holds after every command, and is checked:
- *   - every asset sums to zero over all accounts (the house's "issued" account is minus what circulates);
+ *   - every asset sums to zero over all accounts (the house's "issued" account is minus what
+ * circulates);
  *   - no account but "issued" has less than is held on it, and nothing held is negative;
  *   - a refused command has changed nothing, down to the accounts it would have made.
  *
- * Every request happens once. A transfer, hold, post or void carries a 128-bit id: the same id with the
- * same body is LEDGER_REPEATED and returns the first result; with another body LEDGER_ID_REUSED. Only what
- * happened takes an id: a refusal (insufficient funds) leaves it free, so that a client may put money
- * there and send the very same request again. (TigerBeetle burns the id then, because its clients must
- * not see two answers to one id; ours retry only what was not answered, and an answered refusal is final
- * for that attempt.)
+ * Every request happens once. A transfer, hold, post or void carries a 128-bit id: the same id with
+ * the same body is LEDGER_REPEATED and returns the first result; with another body
+ * LEDGER_ID_REUSED. Only what happened takes an id: a refusal (insufficient funds) leaves it free,
+ * so that a client may put money there and send the very same request again. (TigerBeetle burns the
+ * id then, because its clients must not see two answers to one id; ours retry only what was not
+ * answered, and an answered refusal is final for that attempt.)
  *
- * Orders: HoldFunds and Settle of a shard. Order ids only rise, from request to request, so that a hold
- * request that arrives again, or late, is told from a new one: at or below the highest id seen from the
- * shard, the hold is there (held), or it was refused or is over (refused again as insufficient funds).
- * Below the fence it is refused whatever it is. Settlements carry the shard's outbox seq: done ones are
- * skipped, a gap is refused.
+ * Orders: HoldFunds and Settle of a shard. Order ids only rise, from request to request, so that a
+ * hold request that arrives again, or late, is told from a new one: at or below the highest id seen
+ * from the shard, the hold is there (held), or it was refused or is over (refused again as
+ * insufficient funds). Below the fence it is refused whatever it is. Settlements carry the shard's
+ * outbox seq: done ones are skipped, a gap is refused.
  */
 #ifndef WALLET_LEDGER_H
 #define WALLET_LEDGER_H
@@ -35,16 +37,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define LEDGER_ASSETS_MAX  1024
-#define LEDGER_SHARDS_MAX  256
-#define LEDGER_SCALE_MAX   18
-#define LEDGER_ENTRIES_MAX 2048 /* of one command: more than legs fit one journal entry */
-#define LEDGER_HOLDS_MAX   2048 /* of one command, likewise */
+#define LEDGER_ASSETS_MAX        1024
+#define LEDGER_SHARDS_MAX        256
+#define LEDGER_SCALE_MAX         18
+#define LEDGER_ENTRIES_MAX       2048 /* of one command: more than legs fit one journal entry */
+#define LEDGER_HOLDS_MAX         2048 /* of one command, likewise */
 #define LEDGER_SNAPSHOT_SIZE_MAX ((size_t)4 << 30)
 
 _Static_assert(COMMAND_SIZE_MAX / COMMAND_LEG_SIZE < LEDGER_ENTRIES_MAX, "every leg is an entry");
 _Static_assert(2 * COMMAND_LEGS_MAX < LEDGER_ENTRIES_MAX, "every leg is two entries");
-_Static_assert(COMMAND_SIZE_MAX / COMMAND_ORDER_HOLD_SIZE < LEDGER_HOLDS_MAX, "every hold has a result");
+_Static_assert(COMMAND_SIZE_MAX / COMMAND_ORDER_HOLD_SIZE < LEDGER_HOLDS_MAX,
+               "every hold has a result");
 
 /* X(name, err, word, text): how a command ended; word is the stable reason that clients see. */
 #define LEDGER_RESULTS(X)                                                                          \
@@ -67,7 +70,7 @@ enum ledger_result {
 #define LEDGER_RESULT_ENUM(name, err, word, text) name,
     LEDGER_RESULTS(LEDGER_RESULT_ENUM)
 #undef LEDGER_RESULT_ENUM
-    LEDGER_RESULT_COUNT
+        LEDGER_RESULT_COUNT
 };
 
 enum err ledger_result_err(enum ledger_result r);
@@ -102,11 +105,11 @@ enum order_hold_result {
 struct ledger_output {
     struct ledger_entry entries[LEDGER_ENTRIES_MAX];
     size_t entry_count;
-    int64_t first_time_ms;  /* transfers: when it happened; of a repeat: the first time */
+    int64_t first_time_ms; /* transfers: when it happened; of a repeat: the first time */
     uint64_t first_seq;
-    uint64_t settled_seq;   /* settle, reconcile: of the shard */
-    uint64_t max_order_id;  /* reconcile: the highest seen from the shard */
-    uint64_t voided;        /* reconcile */
+    uint64_t settled_seq;                   /* settle, reconcile: of the shard */
+    uint64_t max_order_id;                  /* reconcile: the highest seen from the shard */
+    uint64_t voided;                        /* reconcile */
     uint8_t hold_results[LEDGER_HOLDS_MAX]; /* enum order_hold_result */
 };
 
@@ -123,10 +126,10 @@ struct ledger_options {
 struct ledger *ledger_new(const struct ledger_options *options);
 void ledger_free(struct ledger *l); /* accepts NULL */
 
-/* seq must rise (CHECK). A refused command (any result but OK and REPEATED) has changed nothing; only
- * LEDGER_GAP and refusals of a later settlement leave the settlements before it done. */
-enum ledger_result ledger_apply(struct ledger *l, uint64_t seq, const struct ledger_command *command,
-                                struct ledger_output *out);
+/* seq must rise (CHECK). A refused command (any result but OK and REPEATED) has changed nothing;
+ * only LEDGER_GAP and refusals of a later settlement leave the settlements before it done. */
+enum ledger_result ledger_apply(struct ledger *l, uint64_t seq,
+                                const struct ledger_command *command, struct ledger_output *out);
 uint64_t ledger_seq(const struct ledger *l); /* of the last command */
 
 /* ---- reading ---- */
@@ -165,7 +168,8 @@ bool ledger_audit(const struct ledger *l, struct ledger_audit *ret);
 /* ---- snapshots: ledger_snapshot.c ---- */
 /* The whole state; equal ledgers give equal bytes. Fails with the buffer's error. */
 MUST_CHECK enum err ledger_save(const struct ledger *l, struct buf *out);
-/* Into a fresh ledger. ERR_CORRUPT: not a ledger's bytes, or not balanced; the ledger is to be freed. */
+/* Into a fresh ledger. ERR_CORRUPT: not a ledger's bytes, or not balanced; the ledger is to be
+ * freed. */
 MUST_CHECK enum err ledger_load(struct ledger *l, const void *data, size_t size);
 
 #endif

@@ -1,7 +1,8 @@
 /*
- * The ledger's snapshot: magic, version, seq, then assets, accounts, holds, shards and transfer ids, each
- * with its count, in the order of their tables. What wraps it (the journal) proves that no bit has
- * changed; loading proves that it is a ledger: no duplicates, no dangling position, every asset balanced.
+ * The ledger's snapshot: magic, version, seq, then assets, accounts, holds, shards and transfer
+ * ids, each with its count, in the order of their tables. What wraps it (the journal) proves that
+ * no bit has changed; loading proves that it is a ledger: no duplicates, no dangling position,
+ * every asset balanced.
  */
 #include "bytes.h"
 #include "ledger_state.h"
@@ -161,8 +162,10 @@ static void load_transfer_ids(struct ledger *l, struct reader *r)
         t.fingerprint = read_u64(r);
         t.time_ms = read_i64(r);
         t.seq = read_u64(r);
-        if (transfer_ids_find(&l->ids, t.id)) r->bad = true;
-        else transfer_ids_add(&l->ids, &t); /* a smaller table forgets the oldest */
+        if (transfer_ids_find(&l->ids, t.id))
+            r->bad = true;
+        else
+            transfer_ids_add(&l->ids, &t); /* a smaller table forgets the oldest */
     }
 }
 

@@ -46,7 +46,8 @@ struct mark ledger_mark(const struct ledger *l, const struct ledger_output *out)
 void ledger_undo(struct ledger *l, struct mark mark, uint32_t space, struct ledger_output *out);
 
 void ledger_touch(struct ledger *l, uint32_t account);
-/* Adds entry->amount to the account entry->account and emits the entry. Refused: nothing changed. */
+/* Adds entry->amount to the account entry->account and emits the entry. Refused: nothing changed.
+ */
 enum ledger_result ledger_post(struct ledger *l, const struct ledger_entry *entry,
                                struct ledger_output *out);
 void ledger_hold_back(struct ledger *l, uint32_t account, int64_t amount); /* held += amount */

@@ -26,8 +26,8 @@ static enum order_hold_result repeated(const struct ledger *l, const struct hold
                                        const struct order_hold *h)
 {
     const struct account *a = &l->accounts.items[hold->account];
-    bool same = id_equal(a->owner, h->owner) && a->asset == h->asset &&
-                hold->amount_first == h->amount;
+    bool same =
+        id_equal(a->owner, h->owner) && a->asset == h->asset && hold->amount_first == h->amount;
     return same ? ORDER_HELD : ORDER_INVALID;
 }
 

@@ -1,7 +1,7 @@
 /*
- * The ids of the newest transfers: what makes a repeated request happen once. An id is 128 bits (the
- * service hashes the owner and the caller's words into them), a body its fingerprint. The table is a
- * ring: beyond `max` the oldest is forgotten; the service finds those in the documents.
+ * The ids of the newest transfers: what makes a repeated request happen once. An id is 128 bits
+ * (the service hashes the owner and the caller's words into them), a body its fingerprint. The
+ * table is a ring: beyond `max` the oldest is forgotten; the service finds those in the documents.
  *
  * Part of the ledger's state; used by its thread only.
  */

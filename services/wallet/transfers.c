@@ -40,9 +40,9 @@ static enum ledger_result known(const struct ledger *l, struct id id, uint64_t f
 static enum ledger_result remember(struct ledger *l, struct id id, uint64_t fingerprint,
                                    int64_t time_ms, struct ledger_output *out)
 {
-    transfer_ids_add(
-        &l->ids,
-        &(struct transfer_id){.id = id, .fingerprint = fingerprint, .time_ms = time_ms, .seq = l->seq});
+    transfer_ids_add(&l->ids,
+                     &(struct transfer_id){
+                         .id = id, .fingerprint = fingerprint, .time_ms = time_ms, .seq = l->seq});
     out->first_time_ms = time_ms;
     out->first_seq = l->seq;
     return LEDGER_OK;
@@ -80,8 +80,7 @@ static enum ledger_result move(struct ledger *l, const struct transfer_leg *leg,
     const struct account *to = accounts_get(&l->accounts, leg->to, leg->asset);
     if (!to) return LEDGER_FULL;
     return ledger_post(
-        l,
-        &(struct ledger_entry){.account = position(l, to), .amount = leg->amount, .kind = kind},
+        l, &(struct ledger_entry){.account = position(l, to), .amount = leg->amount, .kind = kind},
         out);
 }
 
@@ -136,10 +135,8 @@ enum ledger_result ledger_hold(struct ledger *l, const struct ledger_command *c,
 
     const struct account *a = accounts_find(&l->accounts, h->owner, h->asset);
     if (!a || a->total - a->held < h->amount) return LEDGER_INSUFFICIENT;
-    struct hold hold = {.id = h->id,
-                        .account = position(l, a),
-                        .amount = h->amount,
-                        .amount_first = h->amount};
+    struct hold hold = {
+        .id = h->id, .account = position(l, a), .amount = h->amount, .amount_first = h->amount};
     if (!holds_add(&l->holds, &hold)) return LEDGER_FULL;
     ledger_hold_back(l, hold.account, h->amount);
     return remember(l, h->id, fingerprint, c->time_ms, out);
@@ -154,8 +151,7 @@ static enum ledger_result post(struct ledger *l, const struct post_command *p,
 
     const struct account *to = accounts_get(&l->accounts, p->to, asset);
     if (!to) return LEDGER_FULL;
-    struct ledger_entry entry = {
-        .account = position(l, to), .amount = p->amount, .kind = p->kind};
+    struct ledger_entry entry = {.account = position(l, to), .amount = p->amount, .kind = p->kind};
     enum ledger_result r = ledger_post(l, &entry, out);
     if (r) return r;
     /* Nothing can fail from here: what is held is there. */
