@@ -1,9 +1,9 @@
 /*
- * The RPC client of one part: a REQ socket per replica, power-of-two-choices over them, a circuit breaker
- * per replica, retries with jitter and a budget.
+ * The RPC client of one part: a REQ socket per replica, power-of-two-choices over them, a circuit
+ * breaker per replica, retries with jitter and a budget.
  *
- * A call that was certainly not sent is retried freely; one that may have been executed only when the
- * contract says the method is idempotent or the call carries an idempotency key. Never past the
+ * A call that was certainly not sent is retried freely; one that may have been executed only when
+ * the contract says the method is idempotent or the call carries an idempotency key. Never past the
  * deadline. Thread-safe.
  */
 #ifndef BASE_RPC_CLIENT_H
@@ -14,14 +14,14 @@
 
 #include <protobuf-c/protobuf-c.h>
 
-#define RPC_REPLICAS_MAX 32
+#define RPC_REPLICAS_MAX        32
 #define RPC_CLIENT_INFLIGHT_MAX 1024 /* per replica; beyond: ERR_EXHAUSTED at once */
-#define RPC_RETRIES_MAX 3
+#define RPC_RETRIES_MAX         3
 
 struct rpc_client;
 
 struct rpc_client_options {
-    const char *name;       /* of the caller, for metrics */
+    const char *name;        /* of the caller, for metrics */
     const char *const *urls; /* replicas; a tcp host name stands for all of its addresses */
     size_t url_count;
     const struct rpc_tls *tls;
@@ -29,9 +29,10 @@ struct rpc_client_options {
 };
 
 /* Connects in the background: a server that is not there yet is no error. */
-MUST_CHECK enum err rpc_client_new(const struct rpc_client_options *options, struct rpc_client **ret,
-                                   struct err_detail *detail);
-void rpc_client_free(struct rpc_client *c); /* accepts NULL; pending calls end with ERR_CANCELLED; blocks */
+MUST_CHECK enum err rpc_client_new(const struct rpc_client_options *options,
+                                   struct rpc_client **ret, struct err_detail *detail);
+void rpc_client_free(
+    struct rpc_client *c); /* accepts NULL; pending calls end with ERR_CANCELLED; blocks */
 
 /* What a call carries besides its request. Zeroed: a guest's call with the default timeout. */
 struct rpc_options {
@@ -46,17 +47,17 @@ struct rpc_options rpc_options_from(const struct rpc_call *call);
 
 /*
  * Calls `method` ("wallet.Wallet/Hold", which must be in the contract) and waits. On OK *ret is the
- * reply, freed by the caller with protobuf_c_message_free_unpacked. Otherwise status (may be NULL) says
- * more. ERR_TIMEOUT and ERR_UNAVAILABLE after sending mean that the outcome is unknown. Blocks at most
- * until the deadline.
+ * reply, freed by the caller with protobuf_c_message_free_unpacked. Otherwise status (may be NULL)
+ * says more. ERR_TIMEOUT and ERR_UNAVAILABLE after sending mean that the outcome is unknown. Blocks
+ * at most until the deadline.
  */
-MUST_CHECK enum err rpc_call(struct rpc_client *c, const char *method, const ProtobufCMessage *request,
-                             const struct rpc_options *options, ProtobufCMessage **ret,
-                             struct rpc_status *status);
+MUST_CHECK enum err rpc_call(struct rpc_client *c, const char *method,
+                             const ProtobufCMessage *request, const struct rpc_options *options,
+                             ProtobufCMessage **ret, struct rpc_status *status);
 
 /*
- * The same without waiting: done runs once, on a library thread, and must not block. The reply, NULL on
- * failure, is done's to free. The request is packed before rpc_call_async returns.
+ * The same without waiting: done runs once, on a library thread, and must not block. The reply,
+ * NULL on failure, is done's to free. The request is packed before rpc_call_async returns.
  */
 typedef void rpc_done(void *arg, ProtobufCMessage *own_reply, const struct rpc_status *status);
 void rpc_call_async(struct rpc_client *c, const char *method, const ProtobufCMessage *request,

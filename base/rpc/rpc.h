@@ -1,6 +1,7 @@
 /*
- * RPC: gRPC's semantics on nng REQ/REP, one protobuf message (rpc.Request, rpc.Response; proto/rpc.proto)
- * per request and per reply and nothing else on the wire. This header: what client and server share.
+ * RPC: gRPC's semantics on nng REQ/REP, one protobuf message (rpc.Request, rpc.Response;
+ * proto/rpc.proto) per request and per reply and nothing else on the wire. This header: what client
+ * and server share.
  */
 #ifndef BASE_RPC_RPC_H
 #define BASE_RPC_RPC_H
@@ -10,24 +11,25 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define RPC_MESSAGE_SIZE_MAX (4 * 1024 * 1024) /* larger things travel in pieces or over HTTP */
-#define RPC_METHOD_MAX 128                     /* "package.Service/Method" */
-#define RPC_METADATA_SIZE_MAX 8192             /* all keys and values */
-#define RPC_METADATA_MAX 32                    /* pairs */
+#define RPC_MESSAGE_SIZE_MAX   (4 * 1024 * 1024) /* larger things travel in pieces or over HTTP */
+#define RPC_METHOD_MAX         128               /* "package.Service/Method" */
+#define RPC_METADATA_SIZE_MAX  8192              /* all keys and values */
+#define RPC_METADATA_MAX       32                /* pairs */
 #define RPC_TIMEOUT_DEFAULT_MS 5000
-#define RPC_TIMEOUT_MAX_MS 60000
-#define RPC_ERRORS_MAX 16 /* field errors in one reply */
-#define RPC_NAME_MAX 64
+#define RPC_TIMEOUT_MAX_MS     60000
+#define RPC_ERRORS_MAX         16 /* field errors in one reply */
+#define RPC_NAME_MAX           64
 
-/* Mutual TLS for tls+tcp:// URLs: all PEM files, all required. Borrowed by who takes the options. */
+/* Mutual TLS for tls+tcp:// URLs: all PEM files, all required. Borrowed by who takes the options.
+ */
 struct rpc_tls {
     const char *ca_file, *cert_file, *key_file;
 };
 
 /*
- * Who is calling. The gateway (or a service acting for itself) makes it from verified credentials; it
- * travels signed (HMAC-SHA256 with the platform's key, valid PRINCIPAL_VALID_MS) and is verified by the
- * server before a handler runs. No principal: a guest.
+ * Who is calling. The gateway (or a service acting for itself) makes it from verified credentials;
+ * it travels signed (HMAC-SHA256 with the platform's key, valid PRINCIPAL_VALID_MS) and is verified
+ * by the server before a handler runs. No principal: a guest.
  */
 enum role { ROLE_GUEST, ROLE_USER, ROLE_SUPPORT, ROLE_ADMIN, ROLE_SERVICE };
 
@@ -37,8 +39,8 @@ enum role { ROLE_GUEST, ROLE_USER, ROLE_SUPPORT, ROLE_ADMIN, ROLE_SERVICE };
 
 struct principal {
     enum role role;
-    char user_id[40];    /* 32 hex digits; for ROLE_SERVICE the part's name; "" for a guest */
-    char session_id[40]; /* "" for none */
+    char user_id[40];     /* 32 hex digits; for ROLE_SERVICE the part's name; "" for a guest */
+    char session_id[40];  /* "" for none */
     uint64_t permissions; /* of an API key: bits of enum permission; all bits for a session */
 };
 
