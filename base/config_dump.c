@@ -19,8 +19,11 @@ static bool is_hidden(const char *c, size_t size)
     const unsigned char *at = (const unsigned char *)c;
     if (size == 1) return at[0] < 0x20 || at[0] == 0x7F;
     if (size == 2) return at[0] == 0xC2 && at[1] < 0xA0; /* U+0080 to U+009F */
-    bool is_mark = size == 3 && memcmp(c, "\xEF\xBB\xBF", 3) == 0;
-    return is_mark || (size == 3 && memcmp(c, "\xEF\xBF\xBE", 3) >= 0); /* U+FFFE, U+FFFF */
+    if (size != 3) return false;
+    if (memcmp(c, "\xE2\x80\xA8", 3) == 0 || memcmp(c, "\xE2\x80\xA9", 3) == 0)
+        return true; /* breaks */
+    return memcmp(c, "\xEF\xBB\xBF", 3) == 0 ||
+           memcmp(c, "\xEF\xBF\xBE", 3) >= 0; /* BOM, U+FFFE on */
 }
 
 /* In double quotes. */
@@ -60,11 +63,10 @@ static void add_value(struct buf *out, const struct config_key *key, const struc
     (void)buf_add_char(out, '\n');
 }
 
-/* "# threads that run handlers (1 to 256, default 4)" */
-static void add_help(struct buf *out, const struct config_key *key, size_t depth)
+/* "threads that run handlers (1 to 256, default 4)" */
+static void add_help(struct buf *out, const struct config_key *key)
 {
-    indent(out, depth);
-    (void)buf_add_format(out, "# %s", key->help);
+    (void)buf_add_text(out, key->help);
     if (key->type == CONFIG_INT)
         (void)buf_add_format(out, " (%" PRId64 " to %" PRId64 "%s%s)", key->min, key->max,
                              key->fallback ? ", default " : "", key->fallback ? key->fallback : "");
@@ -80,7 +82,8 @@ static void add_list(struct buf *out, const struct config *c, const struct setti
         const struct config_key *key = c->settings[i].key;
         if (c->settings[i].list != list) continue;
         indent(out, depth);
-        (void)buf_add_format(out, "#   %s: %s\n", key->key + prefix_size, key->help);
+        (void)buf_add_format(out, "#   %s: ", key->key + prefix_size);
+        add_help(out, key);
     }
     indent(out, depth);
     (void)buf_add_format(out, "%s:%s\n", name, list->count ? "" : " []");
@@ -125,7 +128,9 @@ static void add_section(struct buf *out, const struct config *c, const char *pre
             add_section(out, c, key, prefix_size + name_size + 1);
             continue;
         }
-        add_help(out, s->key, depth);
+        indent(out, depth);
+        (void)buf_add_text(out, "# ");
+        add_help(out, s->key);
         char leaf[CONFIG_NAME_MAX];
         memcpy(leaf, name, name_size);
         leaf[name_size] = 0;

@@ -64,7 +64,8 @@ endfunction()
 # house_fuzz(name SOURCES ... USES libraries ... [SECONDS seconds])
 # A libFuzzer program around LLVMFuzzerTestOneInput (declared in "support/fuzz.h"); only tests/fuzz/ calls it,
 # which only the fuzz preset builds. As a test it runs for a few seconds from the seeds in corpus/<name>/
-# beside it, if there are any; what it finds stays in the build folder. Longer: <name> -max_total_time=3600.
+# beside it and the words in corpus/<name>.dict, if there are any; what it finds stays in the build folder.
+# Longer: <name> -max_total_time=3600.
 function(house_fuzz name)
   cmake_parse_arguments(F "" "SECONDS" "SOURCES;USES" ${ARGN})
   if(NOT F_SECONDS)
@@ -79,6 +80,9 @@ function(house_fuzz name)
   set(seeds ${CMAKE_CURRENT_SOURCE_DIR}/corpus/${name})
   if(NOT EXISTS ${seeds})
     set(seeds "")
+  endif()
+  if(EXISTS ${seeds}.dict)
+    list(PREPEND seeds -dict=${seeds}.dict)
   endif()
   add_test(NAME ${name} COMMAND ${name} -max_total_time=${F_SECONDS} -timeout=5 -rss_limit_mb=1024
     -artifact_prefix=${found}. ${found} ${seeds} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR}/tests)

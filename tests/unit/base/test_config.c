@@ -21,7 +21,7 @@ static const struct config_key schema[] = {
     {"markets[]",                CONFIG_LIST, NULL, 0, 0, "markets that are open", false},
     {"markets[].symbol",              CONFIG_STRING, NULL, 1, 16, "symbol of the market", false},
     {"signed",       CONFIG_INT, "-1", INT64_MIN, INT64_MAX, "any number", false},
-    {NULL              },
+    {.key = NULL},
 };
 
 static char directory[TEMP_PATH_SIZE];
