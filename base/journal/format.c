@@ -5,8 +5,8 @@
 #include <string.h>
 
 static const char segment_magic[8] = "TPsegmnt", snapshot_magic[8] = "TPsnapsh";
-#define RECORD_MAGIC UINT32_C(0x31525054)         /* "TPR1" */
-#define RECORD_END   UINT64_C(0x0a646e6552505421) /* never zero: see the torn tail in journal.h */
+#define RECORD_MAGIC UINT32_C(0x31525054) /* "TPR1" */
+#define RECORD_END   UINT64_C(0x31646e6552505421)
 
 static void put32(uint8_t *to, uint32_t value)
 {
@@ -123,21 +123,21 @@ void record_put(uint64_t seq, const uint8_t chain[static SHA256_SIZE], const str
     at += RECORD_END_SIZE;
 
     size_t body_size = (size_t)(at - ret) - RECORD_HEADER_SIZE;
-    put32(ret, RECORD_MAGIC);
     put32(ret + 4, FORMAT_VERSION);
     put64(ret + 8, seq);
     put32(ret + 16, (uint32_t)count);
     put32(ret + 20, (uint32_t)(at - ret));
     memcpy(ret + 24, chain, SHA256_SIZE);
     put32(ret + 56, crypt_crc32c(0, ret + RECORD_HEADER_SIZE, body_size));
-    put32(ret + 60, crypt_crc32c(0, ret, 60));
+    put32(ret + 60, RECORD_MAGIC);
+    put32(ret, crypt_crc32c(0, ret + 4, RECORD_HEADER_SIZE - 4));
 }
 
 enum format record_header_get(const uint8_t bytes[static RECORD_HEADER_SIZE],
                               struct record_header *ret)
 {
-    if (get32(bytes) != RECORD_MAGIC) return FORMAT_NOT;
-    if (get32(bytes + 60) != crypt_crc32c(0, bytes, 60)) return FORMAT_NOT;
+    if (get32(bytes + 60) != RECORD_MAGIC) return FORMAT_NOT;
+    if (get32(bytes) != crypt_crc32c(0, bytes + 4, RECORD_HEADER_SIZE - 4)) return FORMAT_NOT;
     struct record_header h = {.seq = get64(bytes + 8),
                               .count = get32(bytes + 16),
                               .size = get32(bytes + 20),

@@ -10,7 +10,8 @@
  * header, then the data header: magic 8, version 4, zero 4, seq 8, size of the data 8, chain at seq
  * 32, SHA-256 of the data 32, shard 64, zero 4, CRC32C of all this 4
  *
- * The chain after a record is the SHA-256 of its bytes, which contain the chain before it.
+ * The chain after a record is the SHA-256 of its bytes, which contain the chain before it. The last
+ * byte of a record and of its header is never zero, so that a write that was cut short shows.
  */
 #ifndef BASE_JOURNAL_FORMAT_H
 #define BASE_JOURNAL_FORMAT_H

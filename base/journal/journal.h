@@ -9,19 +9,20 @@
  *
  * Opening verifies everything from the newest good snapshot on. Where the last record is not whole,
  * it decides between a torn write, which is cut, and damage, which is ERR_CORRUPT. The file is
- * fresh (zeros or nothing behind the last record, never old bytes), every record before was synced
- * before the next was written, and a disk writes a sector of 512 bytes as a whole or not at all. So
- * a write that a crash tore has a hole: a sector of it reads as zeros, or the file ends before it
- * does. The record at the end of the last segment is torn if and only if
+ * fresh (zeros or nothing behind the last record, never old bytes), every record was synced before
+ * the next was written, and a disk writes a sector of 512 bytes as a whole or not at all. So a
+ * write that a crash tore has a hole: a sector of it reads as zeros, or its last byte does (which
+ * is never zero in a whole one), or the file ends before it does. The record at the end of the last
+ * segment is torn if and only if
  *   - it has a hole (in its header, if the header is not good; else anywhere), and
  *   - nothing is behind it: only zeros up to the end of the file (and, if its header is not good so
  * that its size is unknown, no header of a later record in what may be it). Everything else is
  * damage: a record without a hole that fails its checksum, a bad record with more behind it or in
  * another segment than the last, a gap, a chain that does not fit, a segment or snapshot of another
  * shard or a newer version, a journal that ends before its snapshot. Then nothing is changed on
- * disk, and the detail says file, offset and what was expected. What cannot be told from a clean
- * end: records lost whole from the end on, back to the last snapshot; and a hole in a damaged last
- * record whose own content has a whole sector of zeros counts as torn.
+ * disk, and the detail says file, offset and what was expected. Two things cannot be told from a
+ * crash: records that vanish whole from the end on, back to the last snapshot; and a last record
+ * that is damaged and has a whole sector of zeros in it.
  *
  * A damaged snapshot is passed over if an older one (or the very beginning) and all entries after
  * it are there; else ERR_CORRUPT.

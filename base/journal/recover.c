@@ -100,7 +100,8 @@ static enum err zeros_behind(struct scan *s, uint64_t from, bool *ret)
     return OK;
 }
 
-/* Is a sector of it zeros, or beyond the end of the file? */
+/* Was it not written whole: is a sector of it zeros, or its last byte, or does the file end before?
+ */
 static enum err has_hole(struct scan *s, uint64_t from, uint64_t to, bool *ret)
 {
     *ret = to > s->size;
@@ -110,7 +111,8 @@ static enum err has_hole(struct scan *s, uint64_t from, uint64_t to, bool *ret)
         const uint8_t *bytes;
         enum err e = view(s, at, size, &bytes);
         if (e) return e;
-        *ret = bytes[0] == 0 && memcmp(bytes, bytes + 1, size - 1) == 0;
+        bool last_byte = at + size == to && bytes[size - 1] == 0;
+        *ret = last_byte || (bytes[0] == 0 && memcmp(bytes, bytes + 1, size - 1) == 0);
         at += size;
     }
     return OK;
