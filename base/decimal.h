@@ -10,18 +10,19 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define DECIMAL_SCALE_MAX 18  /* 10^18 is the largest power of ten in an int64 */
-#define DECIMAL_TEXT_SIZE 32  /* sign, 19 digits, point, NUL, and room */
+#define DECIMAL_SCALE_MAX 18 /* 10^18 is the largest power of ten in an int64 */
+#define DECIMAL_TEXT_SIZE 32 /* sign, 19 digits, point, NUL, and room */
 
 /*
  * "12.50" at scale 8 -> 1250000000. Accepts an optional '-', digits, and at most `scale` decimals
  * (trailing zeros beyond it are accepted, they are no precision). Refuses, with ret untouched:
- * ERR_INVALID: empty, no digit before or after the point, exponent, sign '+', blanks, any other letter;
- * ERR_RANGE: more precision than the scale holds, or a value outside of int64.
+ * ERR_INVALID: empty, no digit before or after the point, exponent, sign '+', blanks, any other
+ * letter; ERR_RANGE: more precision than the scale holds, or a value outside of int64.
  */
 MUST_CHECK enum err decimal_parse(const char *text, unsigned scale, int64_t *ret_minor);
 
-/* 1250000000 at scale 8 -> "12.50000000": always all decimals, so that equal amounts are equal text. */
+/* 1250000000 at scale 8 -> "12.50000000": always all decimals, so that equal amounts are equal
+ * text. */
 void decimal_format(int64_t minor, unsigned scale, char ret[static DECIMAL_TEXT_SIZE]);
 
 /* a + b, a - b, a * b in int64. false on overflow, ret untouched. */

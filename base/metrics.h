@@ -13,8 +13,9 @@
 
 #include <stdint.h>
 
-#define METRICS_MAX 4096 /* series; beyond it one shared overflow series absorbs, and is counted   \
-                          */
+#define METRICS_MAX                                                                                \
+    4096 /* series; beyond it one shared overflow series absorbs, and is counted                   \
+          */
 
 struct counter;
 struct gauge;

@@ -1,6 +1,6 @@
 /*
- * W3C trace context (https://www.w3.org/TR/trace-context/, version 00): who called whom, in one string.
- * Thread-safe; nothing blocks.
+ * W3C trace context (https://www.w3.org/TR/trace-context/, version 00): who called whom, in one
+ * string. Thread-safe; nothing blocks.
  */
 #ifndef BASE_TRACE_H
 #define BASE_TRACE_H

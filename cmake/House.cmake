@@ -62,10 +62,10 @@ function(house_test name)
 endfunction()
 
 # house_fuzz(name SOURCES ... USES libraries ... [SECONDS seconds])
-# A libFuzzer program around LLVMFuzzerTestOneInput (declared in "support/fuzz.h"); only tests/fuzz/ calls it,
-# which only the fuzz preset builds. As a test it runs for a few seconds from the seeds in corpus/<name>/
-# beside it and the words in corpus/<name>.dict, if there are any; what it finds stays in the build folder.
-# Longer: <name> -max_total_time=3600.
+# A libFuzzer program around LLVMFuzzerTestOneInput (declared in "support/fuzz.h"); only tests/fuzz/
+# calls it, which only the fuzz preset builds. As a test it runs for a few seconds from the seeds in
+# corpus/<name>/ beside it and the words in corpus/<name>.dict, if there are any; what it finds stays
+# in the build folder. Longer: <name> -max_total_time=3600.
 function(house_fuzz name)
   cmake_parse_arguments(F "" "SECONDS" "SOURCES;USES" ${ARGN})
   if(NOT F_SECONDS)

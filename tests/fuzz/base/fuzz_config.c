@@ -10,12 +10,12 @@
 #include <unistd.h>
 
 static const struct config_key schema[] = {
-    {"a",        CONFIG_STRING, "", 0, 0, "any text", false},
-    {"b.number",        CONFIG_INT, "0", INT64_MIN, INT64_MAX, "any number", false},
-    {"b.c.flag",         CONFIG_BOOL, "false", 0, 0, "any flag", false},
-    {"list[]",     CONFIG_LIST, "[{t: x}]", 0, 0, "any list", false},
+    {"a", CONFIG_STRING, "", 0, 0, "any text", false},
+    {"b.number", CONFIG_INT, "0", INT64_MIN, INT64_MAX, "any number", false},
+    {"b.c.flag", CONFIG_BOOL, "false", 0, 0, "any flag", false},
+    {"list[]", CONFIG_LIST, "[{t: x}]", 0, 0, "any list", false},
     {"list[].t", CONFIG_STRING, NULL, 0, 0, "any text", false},
-    {"list[].d.n",       CONFIG_INT, "8", 0, 18, "small number", false},
+    {"list[].d.n", CONFIG_INT, "8", 0, 18, "small number", false},
     {.key = NULL},
 };
 

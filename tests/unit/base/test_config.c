@@ -8,19 +8,19 @@
 #include <string.h>
 
 static const struct config_key schema[] = {
-    {"log.level",        CONFIG_STRING, "info", 1, 16, "least level that is logged", false},
-    {"wallet.queue_max",            CONFIG_INT, "512", 1, 4096, "commands that may wait", false},
-    {"wallet.key",                CONFIG_STRING, "", 0, 64, "key that signs", true},
-    {"wallet.pin",             CONFIG_INT, "0", 0, 9999, "number that opens", true},
+    {"log.level", CONFIG_STRING, "info", 1, 16, "least level that is logged", false},
+    {"wallet.queue_max", CONFIG_INT, "512", 1, 4096, "commands that may wait", false},
+    {"wallet.key", CONFIG_STRING, "", 0, 64, "key that signs", true},
+    {"wallet.pin", CONFIG_INT, "0", 0, 9999, "number that opens", true},
     {"wallet.audit", CONFIG_BOOL, "true", 0, 0, "whether acts are recorded", false},
-    {"users.mail.host",             CONFIG_STRING, "localhost", 0, 0, "mail server", false},
-    {"assets[]",              CONFIG_LIST, "[{name: EUR, scale: 2}]", 0, 3, "assets that are kept", false},
-    {"assets[].name",             CONFIG_STRING, NULL, 1, 8, "name of the asset", false},
-    {"assets[].scale",       CONFIG_INT, "8", 0, 18, "decimals of the asset", false},
-    {"assets[].fee.fixed",                CONFIG_BOOL, "false", 0, 0, "whether its fee is fixed", false},
-    {"markets[]",                CONFIG_LIST, NULL, 0, 0, "markets that are open", false},
-    {"markets[].symbol",              CONFIG_STRING, NULL, 1, 16, "symbol of the market", false},
-    {"signed",       CONFIG_INT, "-1", INT64_MIN, INT64_MAX, "any number", false},
+    {"users.mail.host", CONFIG_STRING, "localhost", 0, 0, "mail server", false},
+    {"assets[]", CONFIG_LIST, "[{name: EUR, scale: 2}]", 0, 3, "assets that are kept", false},
+    {"assets[].name", CONFIG_STRING, NULL, 1, 8, "name of the asset", false},
+    {"assets[].scale", CONFIG_INT, "8", 0, 18, "decimals of the asset", false},
+    {"assets[].fee.fixed", CONFIG_BOOL, "false", 0, 0, "whether its fee is fixed", false},
+    {"markets[]", CONFIG_LIST, NULL, 0, 0, "markets that are open", false},
+    {"markets[].symbol", CONFIG_STRING, NULL, 1, 16, "symbol of the market", false},
+    {"signed", CONFIG_INT, "-1", INT64_MIN, INT64_MAX, "any number", false},
     {.key = NULL},
 };
 
@@ -149,68 +149,68 @@ static const struct {
     enum err e;
     const char *says; /* after the file's name */
 } mistakes[] = {
-  /* keys */
-    {"wallet:\n  queue_mx: 9\n",                               ERR_INVALID,
-     ":2: there is no key \"wallet.queue_mx\"; \"wallet.queue_max\" is meant?"                                                      },
-    {"colour: red\n",                                          ERR_INVALID, ":1: there is no key \"colour\""                        },
-    {"wallet: {}\n\n\nwalet: {}\n",                            ERR_INVALID, ":4: there is no key \"walet\""                         },
-    {"wallet: {\"\": 1}",                                      ERR_INVALID, ":1: there is no key \"wallet.\""                       },
-    {"assets[]: []",                                           ERR_INVALID, ":1: there is no key \"assets[]\""                      },
-    {"assets[].name: x",                                       ERR_INVALID, ":1: there is no key \"assets[].name\""                 },
-    {"assets:\n- name: A\n  size: 2\n",                        ERR_INVALID, ":3: there is no key \"assets[].size\""                 },
-    {"? [a, b]\n: 1\n",                                        ERR_INVALID, ":1: a key must be a word"                              },
-    {"log.level: a\nlog:\n  level: b\n",                       ERR_INVALID,
-     ":3: log.level: is given twice, first on line 1"                                                                               },
-    {"assets: []\nassets: []\n",                               ERR_INVALID, ":2: assets[]: is given twice, first on line 1"         },
-    {"assets:\n- name: A\n  name: B\n",                        ERR_INVALID,
-     ":3: assets[].name: is given twice, first on line 2"                                                                           },
- /* types */
-    {"wallet.queue_max: many\n",                               ERR_INVALID,
-     ":1: wallet.queue_max: must be a whole number from 1 to 4096, not \"many\""                                                    },
-    {"wallet.queue_max: 9.0",                                  ERR_INVALID, "must be a whole number from 1 to 4096, not \"9.0\""    },
-    {"wallet.queue_max: 0x10",                                 ERR_INVALID, "must be a whole number from 1 to 4096, not \"0x10\""   },
-    {"wallet.queue_max: 010",                                  ERR_INVALID, "must be a whole number from 1 to 4096, not \"010\""    },
-    {"wallet.queue_max: +9",                                   ERR_INVALID, "must be a whole number from 1 to 4096, not \"+9\""     },
-    {"wallet.queue_max: 1_000",                                ERR_INVALID, "not \"1_000\""                                         },
-    {"wallet.queue_max: '9'",                                  ERR_INVALID, "must be a whole number, not a text in quotes"          },
-    {"wallet.queue_max:\n",                                    ERR_INVALID, "must be a whole number, not empty"                     },
-    {"wallet.queue_max: [9]\n",                                ERR_INVALID, "must be a whole number, not a list"                    },
-    {"wallet.audit: yes",                                      ERR_INVALID, ":1: wallet.audit: must be true or false, not \"yes\""  },
-    {"wallet.audit: 'true'",                                   ERR_INVALID, "must be true or false, not a text in quotes"           },
-    {"wallet.audit: {}",                                       ERR_INVALID, "must be true or false, not a map"                      },
-    {"log.level: {x: 1}",                                      ERR_INVALID, ":1: log.level: must be a text, not a map"              },
-    {"log.level: ~",                                           ERR_INVALID, "must be a text, not empty (an empty text is \"\")"     },
-    {"log.level: \"a\\0b\"",                                   ERR_INVALID, "must be a text, not one with a NUL in it"              },
-    {"log: 5",                                                 ERR_INVALID, ":1: log: must be a map of its keys"                    },
-    {"assets: 5",                                              ERR_INVALID, ":1: assets[]: must be a list of maps"                  },
-    {"assets: {name: A}",                                      ERR_INVALID, ":1: assets[]: must be a list of maps"                  },
-    {"assets:",                                                ERR_INVALID, ":1: assets[]: must be a list of maps"                  },
-    {"assets: [A]",                                            ERR_INVALID, ":1: assets[]: each element must be a map"              },
-    {"assets:\n- name: A\n- scale: 1\n",                       ERR_INVALID, ":3: assets[].name: must be given"                      },
-    {"- 1",                                                    ERR_INVALID, ":1: must be a map of keys"                             },
-    {"text",                                                   ERR_INVALID, ":1: must be a map of keys"                             },
- /* ranges: at the limit and one more is below */
-    {"wallet.queue_max: 0",                                    ERR_RANGE,   "must be a whole number from 1 to 4096, not \"0\""      },
-    {"wallet.queue_max: 4097",                                 ERR_RANGE,   ":1: wallet.queue_max: must be a whole number from 1 to"},
-    {"wallet.queue_max: 99999999999999999999",                 ERR_RANGE,   "not \"99999999999999999999\""                          },
-    {"log.level: ''",                                          ERR_RANGE,   ":1: log.level: must be 1 to 16 bytes long, not 0"      },
-    {"log.level: 12345678901234567",                           ERR_RANGE,
-     ":1: log.level: must be 1 to 16 bytes long, not 17"                                                                            },
+    /* keys */
+    {"wallet:\n  queue_mx: 9\n", ERR_INVALID,
+     ":2: there is no key \"wallet.queue_mx\"; \"wallet.queue_max\" is meant?"},
+    {"colour: red\n", ERR_INVALID, ":1: there is no key \"colour\""},
+    {"wallet: {}\n\n\nwalet: {}\n", ERR_INVALID, ":4: there is no key \"walet\""},
+    {"wallet: {\"\": 1}", ERR_INVALID, ":1: there is no key \"wallet.\""},
+    {"assets[]: []", ERR_INVALID, ":1: there is no key \"assets[]\""},
+    {"assets[].name: x", ERR_INVALID, ":1: there is no key \"assets[].name\""},
+    {"assets:\n- name: A\n  size: 2\n", ERR_INVALID, ":3: there is no key \"assets[].size\""},
+    {"? [a, b]\n: 1\n", ERR_INVALID, ":1: a key must be a word"},
+    {"log.level: a\nlog:\n  level: b\n", ERR_INVALID,
+     ":3: log.level: is given twice, first on line 1"},
+    {"assets: []\nassets: []\n", ERR_INVALID, ":2: assets[]: is given twice, first on line 1"},
+    {"assets:\n- name: A\n  name: B\n", ERR_INVALID,
+     ":3: assets[].name: is given twice, first on line 2"},
+    /* types */
+    {"wallet.queue_max: many\n", ERR_INVALID,
+     ":1: wallet.queue_max: must be a whole number from 1 to 4096, not \"many\""},
+    {"wallet.queue_max: 9.0", ERR_INVALID, "must be a whole number from 1 to 4096, not \"9.0\""},
+    {"wallet.queue_max: 0x10", ERR_INVALID, "must be a whole number from 1 to 4096, not \"0x10\""},
+    {"wallet.queue_max: 010", ERR_INVALID, "must be a whole number from 1 to 4096, not \"010\""},
+    {"wallet.queue_max: +9", ERR_INVALID, "must be a whole number from 1 to 4096, not \"+9\""},
+    {"wallet.queue_max: 1_000", ERR_INVALID, "not \"1_000\""},
+    {"wallet.queue_max: '9'", ERR_INVALID, "must be a whole number, not a text in quotes"},
+    {"wallet.queue_max:\n", ERR_INVALID, "must be a whole number, not empty"},
+    {"wallet.queue_max: [9]\n", ERR_INVALID, "must be a whole number, not a list"},
+    {"wallet.audit: yes", ERR_INVALID, ":1: wallet.audit: must be true or false, not \"yes\""},
+    {"wallet.audit: 'true'", ERR_INVALID, "must be true or false, not a text in quotes"},
+    {"wallet.audit: {}", ERR_INVALID, "must be true or false, not a map"},
+    {"log.level: {x: 1}", ERR_INVALID, ":1: log.level: must be a text, not a map"},
+    {"log.level: ~", ERR_INVALID, "must be a text, not empty (an empty text is \"\")"},
+    {"log.level: \"a\\0b\"", ERR_INVALID, "must be a text, not one with a NUL in it"},
+    {"log: 5", ERR_INVALID, ":1: log: must be a map of its keys"},
+    {"assets: 5", ERR_INVALID, ":1: assets[]: must be a list of maps"},
+    {"assets: {name: A}", ERR_INVALID, ":1: assets[]: must be a list of maps"},
+    {"assets:", ERR_INVALID, ":1: assets[]: must be a list of maps"},
+    {"assets: [A]", ERR_INVALID, ":1: assets[]: each element must be a map"},
+    {"assets:\n- name: A\n- scale: 1\n", ERR_INVALID, ":3: assets[].name: must be given"},
+    {"- 1", ERR_INVALID, ":1: must be a map of keys"},
+    {"text", ERR_INVALID, ":1: must be a map of keys"},
+    /* ranges: at the limit and one more is below */
+    {"wallet.queue_max: 0", ERR_RANGE, "must be a whole number from 1 to 4096, not \"0\""},
+    {"wallet.queue_max: 4097", ERR_RANGE, ":1: wallet.queue_max: must be a whole number from 1 to"},
+    {"wallet.queue_max: 99999999999999999999", ERR_RANGE, "not \"99999999999999999999\""},
+    {"log.level: ''", ERR_RANGE, ":1: log.level: must be 1 to 16 bytes long, not 0"},
+    {"log.level: 12345678901234567", ERR_RANGE,
+     ":1: log.level: must be 1 to 16 bytes long, not 17"},
     {"assets: [{name: A}, {name: B}, {name: C},\n {name: D}]", ERR_RANGE,
-     ":2: assets[]: at most 3 elements are allowed"                                                                                 },
- /* secrets stay secret */
-    {"wallet.pin: hunter2",                                    ERR_INVALID,
-     "wallet.pin: must be a whole number from 0 to 9999, not \"***\""                                                               },
- /* syntax */
-    {"log.level: b: c\n",                                      ERR_INVALID,
-     ":1: not YAML: mapping values are not allowed in this context"                                                                 },
-    {"log:\n\tlevel: a\n",                                     ERR_INVALID, ":2: not YAML: "                                        },
-    {"log: {level: a",                                         ERR_INVALID, "not YAML: "                                            },
-    {"log.level: \"\xff\"\n",                                  ERR_INVALID, "not YAML: invalid leading UTF-8 octet"                 },
-    {"log.level: &a b\nusers.mail.host: *a\n",                 ERR_INVALID, ":2: aliases are not supported"                         },
-    {"log: &a {<<: *a}\n",                                     ERR_INVALID, "there is no key \"log.<<\""                            },
-    {"log.level: !!str b\n",                                   ERR_INVALID, ":1: tags are not supported"                            },
-    {"log.level: a\n---\nlog.level: b\n",                      ERR_INVALID, ":2: must be one document"                              },
+     ":2: assets[]: at most 3 elements are allowed"},
+    /* secrets stay secret */
+    {"wallet.pin: hunter2", ERR_INVALID,
+     "wallet.pin: must be a whole number from 0 to 9999, not \"***\""},
+    /* syntax */
+    {"log.level: b: c\n", ERR_INVALID,
+     ":1: not YAML: mapping values are not allowed in this context"},
+    {"log:\n\tlevel: a\n", ERR_INVALID, ":2: not YAML: "},
+    {"log: {level: a", ERR_INVALID, "not YAML: "},
+    {"log.level: \"\xff\"\n", ERR_INVALID, "not YAML: invalid leading UTF-8 octet"},
+    {"log.level: &a b\nusers.mail.host: *a\n", ERR_INVALID, ":2: aliases are not supported"},
+    {"log: &a {<<: *a}\n", ERR_INVALID, "there is no key \"log.<<\""},
+    {"log.level: !!str b\n", ERR_INVALID, ":1: tags are not supported"},
+    {"log.level: a\n---\nlog.level: b\n", ERR_INVALID, ":2: must be one document"},
 };
 
 static void a_mistake_in_the_file_is_told_with_its_line(void **state)
@@ -294,7 +294,7 @@ static void a_file_that_cannot_be_read_is_told(void **state)
         const char *says;
     } cases[] = {
         {"/nowhere/tradepost.yml", ERR_NOT_FOUND, "/nowhere/tradepost.yml: no such file"},
-        {"/tmp",                   ERR_IO,        "/tmp: Is a directory"                },
+        {"/tmp", ERR_IO, "/tmp: Is a directory"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct config *c = NULL;
@@ -330,33 +330,33 @@ static const struct {
     enum err e;
     const char *says;
 } wrong_variables[] = {
-    {"TRADEPOST_WALLET_QUEUE_MX=9",                   NULL,                     ERR_INVALID,
+    {"TRADEPOST_WALLET_QUEUE_MX=9", NULL, ERR_INVALID,
      "TRADEPOST_WALLET_QUEUE_MX: there is no key \"WALLET_QUEUE_MX\"; \"wallet.queue_max\" is "
-     "meant?"                                                                                                                                },
-    {"TRADEPOST_=9",                                  NULL,                     ERR_INVALID,   "TRADEPOST_: there is no key \"\""            },
-    {"TRADEPOST__FILE=9",                             NULL,                     ERR_INVALID,   "TRADEPOST__FILE: there is no key \"_FILE\""  },
-    {"TRADEPOST_FILE=9",                              NULL,                     ERR_INVALID,   "TRADEPOST_FILE: there is no key \"FILE\""    },
-    {"TRADEPOST_wallet_audit=true",                   NULL,                     ERR_INVALID,   "there is no key \"wallet_audit\""            },
-    {"TRADEPOST_ASSETS=[]",                           NULL,                     ERR_INVALID,   "TRADEPOST_ASSETS: there is no key \"ASSETS\""},
-    {"TRADEPOST_ASSETS[]=[]",                         NULL,                     ERR_INVALID,   "there is no key \"ASSETS[]\""                },
-    {"TRADEPOST_ASSETS[]_NAME=A",                     NULL,                     ERR_INVALID,   "there is no key \"ASSETS[]_NAME\""           },
-    {"TRADEPOST_WALLET_QUEUE_MAX=",                   NULL,                     ERR_INVALID,
+     "meant?"},
+    {"TRADEPOST_=9", NULL, ERR_INVALID, "TRADEPOST_: there is no key \"\""},
+    {"TRADEPOST__FILE=9", NULL, ERR_INVALID, "TRADEPOST__FILE: there is no key \"_FILE\""},
+    {"TRADEPOST_FILE=9", NULL, ERR_INVALID, "TRADEPOST_FILE: there is no key \"FILE\""},
+    {"TRADEPOST_wallet_audit=true", NULL, ERR_INVALID, "there is no key \"wallet_audit\""},
+    {"TRADEPOST_ASSETS=[]", NULL, ERR_INVALID, "TRADEPOST_ASSETS: there is no key \"ASSETS\""},
+    {"TRADEPOST_ASSETS[]=[]", NULL, ERR_INVALID, "there is no key \"ASSETS[]\""},
+    {"TRADEPOST_ASSETS[]_NAME=A", NULL, ERR_INVALID, "there is no key \"ASSETS[]_NAME\""},
+    {"TRADEPOST_WALLET_QUEUE_MAX=", NULL, ERR_INVALID,
      "TRADEPOST_WALLET_QUEUE_MAX: wallet.queue_max: must be a whole number from 1 to 4096, not "
-     "\"\""                                                                                                                                  },
-    {"TRADEPOST_WALLET_QUEUE_MAX=4097",               NULL,                     ERR_RANGE,
-     "TRADEPOST_WALLET_QUEUE_MAX: wallet.queue"                                                                                              },
-    {"TRADEPOST_WALLET_AUDIT=TRUE",                   NULL,                     ERR_INVALID,   "must be true or false, not \"TRUE\""         },
-    {"TRADEPOST_WALLET_PIN=hunter2",                  NULL,                     ERR_INVALID,   "not \"***\""                                 },
-    {"TRADEPOST_WALLET_QUEUE_MAX_FILE=/etc/hostname", NULL,                     ERR_INVALID,
-     "TRADEPOST_WALLET_QUEUE_MAX_FILE: wallet.queue_max: only a text can come from a file"                                                   },
-    {"TRADEPOST_WALLET_KEY_FILE=/nowhere",            NULL,                     ERR_NOT_FOUND,
-     "TRADEPOST_WALLET_KEY_FILE: wallet.key: cannot be read: /nowhere: no such file"                                                         },
-    {"TRADEPOST_WALLET_KEY_FILE=/tmp",                NULL,                     ERR_IO,
-     "TRADEPOST_WALLET_KEY_FILE: wallet.key: cannot be read: /tmp: Is a directory"                                                           },
-    {"TRADEPOST_WALLET_KEY_FILE=/dev/zero",           NULL,                     ERR_EXHAUSTED,
-     "wallet.key: cannot be read: /dev/zero: longer than 1048576 bytes"                                                                      },
-    {"TRADEPOST_WALLET_KEY_FILE=/nowhere",            "TRADEPOST_WALLET_KEY=x", ERR_INVALID,
-     "TRADEPOST_WALLET_KEY_FILE: wallet.key: is given twice: with and without _FILE"                                                         },
+     "\"\""},
+    {"TRADEPOST_WALLET_QUEUE_MAX=4097", NULL, ERR_RANGE,
+     "TRADEPOST_WALLET_QUEUE_MAX: wallet.queue"},
+    {"TRADEPOST_WALLET_AUDIT=TRUE", NULL, ERR_INVALID, "must be true or false, not \"TRUE\""},
+    {"TRADEPOST_WALLET_PIN=hunter2", NULL, ERR_INVALID, "not \"***\""},
+    {"TRADEPOST_WALLET_QUEUE_MAX_FILE=/etc/hostname", NULL, ERR_INVALID,
+     "TRADEPOST_WALLET_QUEUE_MAX_FILE: wallet.queue_max: only a text can come from a file"},
+    {"TRADEPOST_WALLET_KEY_FILE=/nowhere", NULL, ERR_NOT_FOUND,
+     "TRADEPOST_WALLET_KEY_FILE: wallet.key: cannot be read: /nowhere: no such file"},
+    {"TRADEPOST_WALLET_KEY_FILE=/tmp", NULL, ERR_IO,
+     "TRADEPOST_WALLET_KEY_FILE: wallet.key: cannot be read: /tmp: Is a directory"},
+    {"TRADEPOST_WALLET_KEY_FILE=/dev/zero", NULL, ERR_EXHAUSTED,
+     "wallet.key: cannot be read: /dev/zero: longer than 1048576 bytes"},
+    {"TRADEPOST_WALLET_KEY_FILE=/nowhere", "TRADEPOST_WALLET_KEY=x", ERR_INVALID,
+     "TRADEPOST_WALLET_KEY_FILE: wallet.key: is given twice: with and without _FILE"},
 };
 
 static void a_mistake_in_the_environment_is_told_with_the_variable(void **state)
@@ -384,12 +384,7 @@ static void a_secret_comes_from_a_file_without_its_last_newline(void **state)
     static const struct {
         const char *content, *value;
     } cases[] = {
-        {"s3cret\n", "s3cret"},
-        {"s3cret",   "s3cret"},
-        {"a\nb\n\n", "a\nb\n"},
-        {"",         ""      },
-        {"\n",       ""      }
-    };
+        {"s3cret\n", "s3cret"}, {"s3cret", "s3cret"}, {"a\nb\n\n", "a\nb\n"}, {"", ""}, {"\n", ""}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         char variable[128];
         (void)snprintf(variable, sizeof variable, "TRADEPOST_WALLET_KEY_FILE=%s",
@@ -409,14 +404,14 @@ static void a_mistake_in_a_flag_is_told(void **state)
         enum err e;
         const char *says;
     } cases[] = {
-        {"wallet.queue_max",    ERR_INVALID, "--set: must be KEY=VALUE, not \"wallet.queue_max\""    },
-        {"wallet.quee_max=9",   ERR_INVALID,
-         "--set: there is no key \"wallet.quee_max\"; \"wallet.queue"                                },
-        {"=9",                  ERR_INVALID, "--set: there is no key \"\""                           },
-        {"assets[]=x",          ERR_INVALID, "--set: assets[]: a list comes from the file only"      },
-        {"assets[].name=x",     ERR_INVALID, "--set: assets[].name: a list comes from the file only" },
-        {"wallet.queue_max=0",  ERR_RANGE,   "--set: wallet.queue_max: must be a whole number from 1"},
-        {"wallet.queue_max= 9", ERR_INVALID, "not \" 9\""                                            },
+        {"wallet.queue_max", ERR_INVALID, "--set: must be KEY=VALUE, not \"wallet.queue_max\""},
+        {"wallet.quee_max=9", ERR_INVALID,
+         "--set: there is no key \"wallet.quee_max\"; \"wallet.queue"},
+        {"=9", ERR_INVALID, "--set: there is no key \"\""},
+        {"assets[]=x", ERR_INVALID, "--set: assets[]: a list comes from the file only"},
+        {"assets[].name=x", ERR_INVALID, "--set: assets[].name: a list comes from the file only"},
+        {"wallet.queue_max=0", ERR_RANGE, "--set: wallet.queue_max: must be a whole number from 1"},
+        {"wallet.queue_max= 9", ERR_INVALID, "not \" 9\""},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         const char *overrides[] = {cases[i].override, NULL};

@@ -8,19 +8,19 @@
 
 static const struct config_key schema[] = {
     {"wallet.queue_max", CONFIG_INT, "512", 1, 4096, "commands that may wait", false},
-    {"wallet.key",             CONFIG_STRING, "", 0, 64, "key that signs", true},
-    {"wallet.pin",              CONFIG_INT, "0", 0, 9999, "number that opens", true},
-    {"wallet.mail.host",             CONFIG_STRING, "localhost", 0, 0, "mail server", false},
-    {"audit",       CONFIG_BOOL, "true", 0, 0, "whether acts are recorded", false},
-    {"wallet.mail.port",                CONFIG_INT, "25", 1, 65535, "port of the mail server", false},
-    {"assets[]",                CONFIG_LIST, "[{name: EUR}]", 0, 0, "assets that are kept", false},
-    {"assets[].name",              CONFIG_STRING, NULL, 1, 64, "name of the asset", false},
-    {"assets[].scale",       CONFIG_INT, "8", 0, 18, "decimals of the asset", false},
-    {"assets[].fee.fixed",               CONFIG_BOOL, "false", 0, 0, "whether its fee is fixed", false},
-    {"assets[].token",              CONFIG_STRING, "", 0, 64, "key of the asset's chain", true},
-    {"empty.markets[]",              CONFIG_LIST, NULL, 0, 0, "markets that are open", false},
+    {"wallet.key", CONFIG_STRING, "", 0, 64, "key that signs", true},
+    {"wallet.pin", CONFIG_INT, "0", 0, 9999, "number that opens", true},
+    {"wallet.mail.host", CONFIG_STRING, "localhost", 0, 0, "mail server", false},
+    {"audit", CONFIG_BOOL, "true", 0, 0, "whether acts are recorded", false},
+    {"wallet.mail.port", CONFIG_INT, "25", 1, 65535, "port of the mail server", false},
+    {"assets[]", CONFIG_LIST, "[{name: EUR}]", 0, 0, "assets that are kept", false},
+    {"assets[].name", CONFIG_STRING, NULL, 1, 64, "name of the asset", false},
+    {"assets[].scale", CONFIG_INT, "8", 0, 18, "decimals of the asset", false},
+    {"assets[].fee.fixed", CONFIG_BOOL, "false", 0, 0, "whether its fee is fixed", false},
+    {"assets[].token", CONFIG_STRING, "", 0, 64, "key of the asset's chain", true},
+    {"empty.markets[]", CONFIG_LIST, NULL, 0, 0, "markets that are open", false},
     {"empty.markets[].symbol", CONFIG_STRING, NULL, 1, 16, "symbol of the market", false},
-    {.key = NULL      },
+    {.key = NULL},
 };
 
 static struct config *loaded(const struct config_key *keys, const struct config_sources *from)
@@ -93,10 +93,10 @@ static void no_secret_is_shown(void **state)
 }
 
 static const struct config_key open_schema[] = {
-    {"a.text",   CONFIG_STRING, "", 0, 0, "any text", false},
-    {"a.number",        CONFIG_INT, "0", INT64_MIN, INT64_MAX, "any number", false},
-    {"list[]",         CONFIG_LIST, NULL, 0, 0, "any list", false},
-    {"list[].text",     CONFIG_STRING, "", 0, 0, "any text", false},
+    {"a.text", CONFIG_STRING, "", 0, 0, "any text", false},
+    {"a.number", CONFIG_INT, "0", INT64_MIN, INT64_MAX, "any number", false},
+    {"list[]", CONFIG_LIST, NULL, 0, 0, "any list", false},
+    {"list[].text", CONFIG_STRING, "", 0, 0, "any text", false},
     {.key = NULL},
 };
 

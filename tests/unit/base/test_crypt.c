@@ -22,10 +22,10 @@ static void sha256_is_the_standards(void **state)
     static const struct {
         const char *text, *digest;
     } cases[] = {
-        {"",                                                         "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"},
-        {"abc",                                                      "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"},
+        {"", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"},
+        {"abc", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"},
         {"abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq",
-         "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1"                                                            },
+         "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         uint8_t digest[SHA256_SIZE];
@@ -44,20 +44,22 @@ static const struct {
     size_t text_size;
     const char *mac;
 } hmac_cases[] = {
-    {NULL,            0x0b,       20,  "Hi There",                                               0,          8,
-     "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7"                                                                                                             },
-    {"Jefe",          0,          4,   "what do ya want for nothing?",                           0,          28,
-     "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"                                                                                                             },
-    {NULL,            (char)0xaa, 20,  NULL,                                                     (char)0xdd, 50,
-     "773ea91e36800e46854db8ebd09181a72959098b3ef8c122d9635514ced565fe"                                                                                                             },
+    {NULL, 0x0b, 20, "Hi There", 0, 8,
+     "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7"},
+    {"Jefe", 0, 4, "what do ya want for nothing?", 0, 28,
+     "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"},
+    {NULL, (char)0xaa, 20, NULL, (char)0xdd, 50,
+     "773ea91e36800e46854db8ebd09181a72959098b3ef8c122d9635514ced565fe"},
     {"\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0a\x0b\x0c\x0d\x0e\x0f\x10\x11\x12\x13\x14\x15\x16\x17"
-     "\x18\x19", 0,          25,  NULL,                                                     (char)0xcd, 50,
-     "82558a389a443c0ea4cc819899f2083a85f0faa3e578f8077a2e3ff46729665b"                                                                                                             },
-    {NULL,            (char)0xaa, 131, "Test Using Larger Than Block-Size Key - Hash Key First", 0,          54,
-     "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54"                                                                                                             },
-    {NULL,            (char)0xaa, 131,
+     "\x18\x19",
+     0, 25, NULL, (char)0xcd, 50,
+     "82558a389a443c0ea4cc819899f2083a85f0faa3e578f8077a2e3ff46729665b"},
+    {NULL, (char)0xaa, 131, "Test Using Larger Than Block-Size Key - Hash Key First", 0, 54,
+     "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54"},
+    {NULL, (char)0xaa, 131,
      "This is a test using a larger than block-size key and a larger than block-size data. The key "
-     "needs to be hashed before being used by the HMAC algorithm.",                              0,          152, "9b09ffa71b942fcb27635fbcd5b0e944bfdc63644f0713938a7f51535c3a35e2"},
+     "needs to be hashed before being used by the HMAC algorithm.",
+     0, 152, "9b09ffa71b942fcb27635fbcd5b0e944bfdc63644f0713938a7f51535c3a35e2"},
 };
 
 static void hmac_is_the_standards(void **state)
@@ -102,13 +104,13 @@ static void crc32c_is_the_standards_by_both_ways(void **state)
         size_t size;
         uint32_t crc;
     } cases[] = {
-        {"",           0,  0         },
-        {zeros,        32, 0x8a9136aa},
-        {ones,         32, 0x62a8ab43},
-        {up,           32, 0x46dd794e},
-        {down,         32, 0x113fdb5c},
+        {"", 0, 0},
+        {zeros, 32, 0x8a9136aa},
+        {ones, 32, 0x62a8ab43},
+        {up, 32, 0x46dd794e},
+        {down, 32, 0x113fdb5c},
         {read_command, 48, 0xd9963a56},
-        {"123456789",  9,  0xe3069283},
+        {"123456789", 9, 0xe3069283},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         assert_int_equal(crypt_crc32c(0, cases[i].data, cases[i].size), cases[i].crc);
@@ -142,14 +144,8 @@ static void base64url_is_the_standards(void **state)
     static const struct {
         const char *data, *text;
     } cases[] = {
-        {"",             ""        },
-        {"f",            "Zg"      },
-        {"fo",           "Zm8"     },
-        {"foo",          "Zm9v"    },
-        {"foob",         "Zm9vYg"  },
-        {"fooba",        "Zm9vYmE" },
-        {"foobar",       "Zm9vYmFy"},
-        {"\xfb\xff\xfe", "-__-"    },
+        {"", ""},           {"f", "Zg"},          {"fo", "Zm8"},          {"foo", "Zm9v"},
+        {"foob", "Zm9vYg"}, {"fooba", "Zm9vYmE"}, {"foobar", "Zm9vYmFy"}, {"\xfb\xff\xfe", "-__-"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         size_t size = strlen(cases[i].data);

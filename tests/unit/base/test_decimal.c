@@ -8,22 +8,22 @@ static const struct {
     unsigned scale;
     int64_t minor;
 } accepted[] = {
-    {"12.50",                                  8,  1250000000},
-    {"0",                                      0,  0         },
-    {"-0",                                     2,  0         },
-    {"-0.00",                                  2,  0         },
-    {"007",                                    0,  7         },
-    {"1",                                      0,  1         },
-    {"1.000",                                  0,  1         },
-    {"1.10000000000000000000000000000000",     1,  11        },
-    {"-1.5",                                   1,  -15       },
-    {"0.000000000000000001",                   18, 1         },
-    {"9223372036854775807",                    0,  INT64_MAX },
-    {"-9223372036854775808",                   0,  INT64_MIN },
-    {"9.223372036854775807",                   18, INT64_MAX },
-    {"-9.223372036854775808",                  18, INT64_MIN },
-    {"92233720368547758.07",                   2,  INT64_MAX },
-    {"00000000000000000000000000000000000001", 0,  1         },
+    {"12.50", 8, 1250000000},
+    {"0", 0, 0},
+    {"-0", 2, 0},
+    {"-0.00", 2, 0},
+    {"007", 0, 7},
+    {"1", 0, 1},
+    {"1.000", 0, 1},
+    {"1.10000000000000000000000000000000", 1, 11},
+    {"-1.5", 1, -15},
+    {"0.000000000000000001", 18, 1},
+    {"9223372036854775807", 0, INT64_MAX},
+    {"-9223372036854775808", 0, INT64_MIN},
+    {"9.223372036854775807", 18, INT64_MAX},
+    {"-9.223372036854775808", 18, INT64_MIN},
+    {"92233720368547758.07", 2, INT64_MAX},
+    {"00000000000000000000000000000000000001", 0, 1},
 };
 
 static const struct {
@@ -31,35 +31,35 @@ static const struct {
     unsigned scale;
     enum err why;
 } refused[] = {
-    {"",                                          2,  ERR_INVALID},
-    {"-",                                         2,  ERR_INVALID},
-    {".",                                         2,  ERR_INVALID},
-    {".5",                                        2,  ERR_INVALID},
-    {"5.",                                        2,  ERR_INVALID},
-    {"-.5",                                       2,  ERR_INVALID},
-    {"+1",                                        2,  ERR_INVALID},
-    {"--1",                                       2,  ERR_INVALID},
-    {" 1",                                        2,  ERR_INVALID},
-    {"1 ",                                        2,  ERR_INVALID},
-    {"1\n",                                       2,  ERR_INVALID},
-    {"1e3",                                       2,  ERR_INVALID},
-    {"1.2.3",                                     2,  ERR_INVALID},
-    {"1,5",                                       2,  ERR_INVALID},
-    {"0x10",                                      2,  ERR_INVALID},
-    {"NaN",                                       2,  ERR_INVALID},
-    {"inf",                                       2,  ERR_INVALID},
-    {"1.-5",                                      2,  ERR_INVALID},
-    {"\xd9\xa1",                                  2,  ERR_INVALID}, /* an Arabic digit one */
-    {"99999999999999999999999x",                  2,  ERR_INVALID},
-    {"1.001",                                     2,  ERR_RANGE  },
-    {"0.1",                                       0,  ERR_RANGE  },
-    {"0.0000000000000000001",                     18, ERR_RANGE  },
-    {"9223372036854775808",                       0,  ERR_RANGE  },
-    {"-9223372036854775809",                      0,  ERR_RANGE  },
-    {"92233720368547758.08",                      2,  ERR_RANGE  },
-    {"10",                                        18, ERR_RANGE  },
-    {"9.223372036854775808",                      18, ERR_RANGE  },
-    {"99999999999999999999999999999999999999999", 0,  ERR_RANGE  },
+    {"", 2, ERR_INVALID},
+    {"-", 2, ERR_INVALID},
+    {".", 2, ERR_INVALID},
+    {".5", 2, ERR_INVALID},
+    {"5.", 2, ERR_INVALID},
+    {"-.5", 2, ERR_INVALID},
+    {"+1", 2, ERR_INVALID},
+    {"--1", 2, ERR_INVALID},
+    {" 1", 2, ERR_INVALID},
+    {"1 ", 2, ERR_INVALID},
+    {"1\n", 2, ERR_INVALID},
+    {"1e3", 2, ERR_INVALID},
+    {"1.2.3", 2, ERR_INVALID},
+    {"1,5", 2, ERR_INVALID},
+    {"0x10", 2, ERR_INVALID},
+    {"NaN", 2, ERR_INVALID},
+    {"inf", 2, ERR_INVALID},
+    {"1.-5", 2, ERR_INVALID},
+    {"\xd9\xa1", 2, ERR_INVALID}, /* an Arabic digit one */
+    {"99999999999999999999999x", 2, ERR_INVALID},
+    {"1.001", 2, ERR_RANGE},
+    {"0.1", 0, ERR_RANGE},
+    {"0.0000000000000000001", 18, ERR_RANGE},
+    {"9223372036854775808", 0, ERR_RANGE},
+    {"-9223372036854775809", 0, ERR_RANGE},
+    {"92233720368547758.08", 2, ERR_RANGE},
+    {"10", 18, ERR_RANGE},
+    {"9.223372036854775808", 18, ERR_RANGE},
+    {"99999999999999999999999999999999999999999", 0, ERR_RANGE},
 };
 
 static void an_amount_is_read_exactly(void **state)
@@ -93,17 +93,17 @@ static void an_amount_is_written_with_all_decimals(void **state)
         unsigned scale;
         const char *text;
     } cases[] = {
-        {1250000000, 8,  "12.50000000"          },
-        {0,          0,  "0"                    },
-        {0,          2,  "0.00"                 },
-        {5,          2,  "0.05"                 },
-        {-5,         2,  "-0.05"                },
-        {-5,         0,  "-5"                   },
-        {100,        2,  "1.00"                 },
-        {INT64_MAX,  0,  "9223372036854775807"  },
-        {INT64_MIN,  0,  "-9223372036854775808" },
-        {INT64_MIN,  18, "-9.223372036854775808"},
-        {1,          18, "0.000000000000000001" },
+        {1250000000, 8, "12.50000000"},
+        {0, 0, "0"},
+        {0, 2, "0.00"},
+        {5, 2, "0.05"},
+        {-5, 2, "-0.05"},
+        {-5, 0, "-5"},
+        {100, 2, "1.00"},
+        {INT64_MAX, 0, "9223372036854775807"},
+        {INT64_MIN, 0, "-9223372036854775808"},
+        {INT64_MIN, 18, "-9.223372036854775808"},
+        {1, 18, "0.000000000000000001"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         char text[DECIMAL_TEXT_SIZE];
@@ -162,12 +162,12 @@ static void a_product_is_divided_without_overflow_and_rounded_as_asked(void **st
     static const struct {
         int64_t a, b, divisor, down, up;
     } cases[] = {
-        {10,        10,        3,         33,        34       },
-        {9,         1,         3,         3,         3        },
-        {0,         INT64_MAX, 7,         0,         0        },
-        {1,         1,         INT64_MAX, 0,         1        },
+        {10, 10, 3, 33, 34},
+        {9, 1, 3, 3, 3},
+        {0, INT64_MAX, 7, 0, 0},
+        {1, 1, INT64_MAX, 0, 1},
         {INT64_MAX, INT64_MAX, INT64_MAX, INT64_MAX, INT64_MAX},
-        {INT64_MAX, 1,         1,         INT64_MAX, INT64_MAX},
+        {INT64_MAX, 1, 1, INT64_MAX, INT64_MAX},
     };
     int64_t r;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
