@@ -2,13 +2,26 @@
 #include "index.h"
 
 #include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
 
 #define INDEX_SLOTS_MIN 64
+#define HUGE_PAGE_SIZE  ((size_t)2 << 20)
 
+/* Large ones on huge pages: a probe is one miss of the cache, and should not be one of the TLB too.
+ */
 static struct index_slot *slots_new(uint32_t count)
 {
-    struct index_slot *slots = calloc(count, sizeof *slots);
+    size_t size = count * sizeof(struct index_slot);
+    if (size < HUGE_PAGE_SIZE) {
+        struct index_slot *slots = calloc(count, sizeof *slots);
+        CHECK(slots);
+        return slots;
+    }
+    struct index_slot *slots = aligned_alloc(HUGE_PAGE_SIZE, size); /* a power of two: a multiple */
     CHECK(slots);
+    (void)madvise(slots, size, MADV_HUGEPAGE); /* not granted: slower, nothing else */
+    memset(slots, 0, size);
     return slots;
 }
 

@@ -216,6 +216,11 @@ void ledger_touched_clear(struct ledger *l)
 
 /* ---- commands ---- */
 
+void ledger_prefetch(const struct ledger *l, const struct ledger_command *c)
+{
+    if (c->kind == COMMAND_TRANSFER) ledger_prefetch_transfer(l, &c->transfer);
+}
+
 enum ledger_result ledger_apply(struct ledger *l, uint64_t seq, const struct ledger_command *c,
                                 struct ledger_output *out)
 {
@@ -240,6 +245,6 @@ enum ledger_result ledger_apply(struct ledger *l, uint64_t seq, const struct led
     case COMMAND_RECONCILE:
         return ledger_reconcile(l, &c->reconcile, out);
     }
-    CHECK(!"a kind of command");
+    CHECK(false); /* not a kind: decoding has seen to that */
     return LEDGER_INVALID;
 }

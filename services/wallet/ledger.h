@@ -130,6 +130,10 @@ void ledger_free(struct ledger *l); /* accepts NULL */
  * only LEDGER_GAP and refusals of a later settlement leave the settlements before it done. */
 enum ledger_result ledger_apply(struct ledger *l, uint64_t seq,
                                 const struct ledger_command *command, struct ledger_output *out);
+/* Asks the memory for what the command will need, which is most of its cost: some commands ahead.
+ */
+#define LEDGER_PREFETCH_AHEAD 16
+void ledger_prefetch(const struct ledger *l, const struct ledger_command *command);
 uint64_t ledger_seq(const struct ledger *l); /* of the last command */
 
 /* ---- reading ---- */

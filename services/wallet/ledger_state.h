@@ -54,6 +54,7 @@ void ledger_hold_back(struct ledger *l, uint32_t account, int64_t amount); /* he
 void ledger_check_sum(const struct ledger *l, uint16_t asset);             /* CHECKs zero */
 
 /* transfers.c */
+void ledger_prefetch_transfer(const struct ledger *l, const struct transfer_command *t);
 enum ledger_result ledger_transfer(struct ledger *l, const struct ledger_command *c,
                                    struct ledger_output *out);
 enum ledger_result ledger_hold(struct ledger *l, const struct ledger_command *c,

@@ -41,4 +41,12 @@ static inline uint32_t transfer_id_hash(const struct transfer_ids *t, struct id 
     return hash_id(t->seed, id, 0);
 }
 
+/* A full ring forgets one id per new one: the slot of the one `ahead` of the oldest. */
+static inline void transfer_ids_prefetch_oldest(const struct transfer_ids *t, uint32_t ahead)
+{
+    if (t->count < t->max) return;
+    uint64_t at = (uint64_t)t->oldest + ahead;
+    index_prefetch(&t->index, transfer_id_hash(t, t->items[at >= t->max ? 0 : at].id));
+}
+
 #endif

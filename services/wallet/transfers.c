@@ -84,10 +84,10 @@ static enum ledger_result move(struct ledger *l, const struct transfer_leg *leg,
         out);
 }
 
-/* The slots and rows a transfer will need, asked of the memory all at once. */
-static void prefetch(const struct ledger *l, const struct transfer_command *t)
+void ledger_prefetch_transfer(const struct ledger *l, const struct transfer_command *t)
 {
     index_prefetch(&l->ids.index, transfer_id_hash(&l->ids, t->id));
+    transfer_ids_prefetch_oldest(&l->ids, LEDGER_PREFETCH_AHEAD);
     const struct transfer_leg *leg = &t->legs[0];
     index_prefetch(&l->accounts.index, account_hash(&l->accounts, leg->from, leg->asset));
     index_prefetch(&l->accounts.index, account_hash(&l->accounts, leg->to, leg->asset));
@@ -97,7 +97,6 @@ enum ledger_result ledger_transfer(struct ledger *l, const struct ledger_command
                                    struct ledger_output *out)
 {
     const struct transfer_command *t = &c->transfer;
-    prefetch(l, t);
     uint64_t fingerprint = transfer_fingerprint(t);
     enum ledger_result r = known(l, t->id, fingerprint, out);
     if (r) return r;
