@@ -28,12 +28,14 @@ struct contract_method {
     enum rate rate;
     bool idempotent;
     int success;                             /* HTTP status */
+    const char *content;                     /* the answer's media type; NULL: output as JSON */
     const char *summary;
 };
 
 extern const struct contract_method contract_methods[]; /* sorted by name */
 extern const size_t contract_method_count;
 
+/* Methods of "gateway.Gateway" are answered by the gateway itself: no service has them. */
 const struct contract_method *contract_method(const char *name);     /* NULL: none */
 const struct contract_method *contract_command(const char *command); /* NULL: none */
 

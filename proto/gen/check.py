@@ -7,7 +7,8 @@ from gen.model import INTEGERS
 
 VERBS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 ROOTS = ("/api/v1/", "/.well-known/")
-COMMAND = re.compile(r"[a-z]+(\.[a-z][A-Za-z]*)+")
+PAGES = ("/health", "/openapi.json", "/asyncapi.json", "/docs")  # the gateway's own
+COMMAND = re.compile(r"[a-z]+(\.[a-z][A-Za-z]*)*")
 # In a WebSocket message these stand beside the request's own fields.
 ENVELOPE = ("command", "msgId")
 # protoc-c makes a C identifier of a method's name and of a field's, and does not look at these.
@@ -84,6 +85,8 @@ def check_method(method):
         yield "streams; protobuf-c cannot"
     if not method.summary.endswith((".", "?")):
         yield "needs a summary, one sentence with its full stop"
+    if method.content and method.output.fields:
+        yield f"answers {method.content}, so {method.output.name} must be empty"
     if method.success not in SUCCESSES:
         yield f"success is {method.success}, not one of {SUCCESSES}"
     if method.caller == "SERVICE" and method.public:
@@ -100,7 +103,7 @@ def check_method(method):
 
 
 def check_rest(method):
-    if method.verb not in VERBS or not method.path.startswith(ROOTS):
+    if method.verb not in VERBS or not method.path.startswith(ROOTS) and method.path not in PAGES:
         yield f'rest "{method.verb} {method.path}" is not a verb and a path below {" or ".join(ROOTS)}'
         return
     if not re.fullmatch(r"(/([a-z0-9._-]+|\{[a-z][A-Za-z0-9]*\}))+", method.path):

@@ -32,7 +32,8 @@ def operation(contract, method) -> dict:
         "success": method.success,
         "parameters": [parameter(contract, method, f) for f in method.input.fields],
         "example": request_example(contract, method.input.fields),
-        "result": method.output.short,
+        "result": None if method.content else method.output.short,
+        "content": method.content or "application/json",
     }
 
 

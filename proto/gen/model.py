@@ -108,6 +108,7 @@ class Method:
     rate: str
     idempotent: bool
     success: int
+    content: str       # the answer's media type; "": output as JSON
     summary: str
 
     @property
@@ -150,7 +151,8 @@ class Contract:
 
     def public_messages(self) -> list:
         """Every message a client can send or see, sorted by name."""
-        roots = [m for method in self.methods if method.public for m in (method.input, method.output)]
+        public = [m for m in self.methods if m.public]
+        roots = [m.input for m in public] + [m.output for m in public if not m.content]
         return self.reachable(roots + [event.payload for event in self.events])
 
     def request_messages(self) -> list:
@@ -250,6 +252,7 @@ class Reader:
             rate=self.options.Rate.Name(endpoint.rate),
             idempotent=endpoint.idempotent,
             success=endpoint.success or HTTP_OK,
+            content=endpoint.content,
             summary=endpoint.summary))
 
 

@@ -116,15 +116,19 @@ def request_body(contract, method) -> dict:
     }
 
 
-def responses(contract, method) -> dict:
+def success(contract, method) -> dict:
+    if method.content:
+        schema = {"type": "object" if method.content == "application/json" else "string"}
+        return {"description": sentence(method.summary), "content": {method.content: {"schema": schema}}}
     message = method.output
-    ret = {str(method.success): {
-        "description": sentence(message.comment) or "Done.",
-        "content": {"application/json": {
-            "schema": ref("schemas", message.short),
-            "example": message_example(contract, message),
-        }},
-    }}
+    return {"description": sentence(message.comment) or "Done.", "content": {"application/json": {
+        "schema": ref("schemas", message.short),
+        "example": message_example(contract, message),
+    }}}
+
+
+def responses(contract, method) -> dict:
+    ret = {str(method.success): success(contract, method)}
     if method.input.fields:
         ret["400"] = ref("responses", "BadRequest")
     if method.caller != "GUEST":

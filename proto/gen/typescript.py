@@ -48,6 +48,8 @@ export interface Problem {
 }
 """
 
+CONTENTS = {"application/json": "unknown"}  # the rest is text
+
 KINDS = {"string": "string", "bytes": "string", "bool": "boolean", "int32": "number", "uint32": "number",
          "int64": "string", "uint64": "string"}
 
@@ -112,7 +114,8 @@ def method_map(name: str, words: str, pairs):
     yield f"export interface {name} {{"
     for key, method in sorted(pairs, key=lambda pair: pair[0]):
         yield from comment(sentence(method.summary), "  ")
-        yield f'  "{key}": {{ request: {method.input.short}; response: {method.output.short} }};'
+        response = CONTENTS.get(method.content, "string") if method.content else method.output.short
+        yield f'  "{key}": {{ request: {method.input.short}; response: {response} }};'
     yield "}"
     yield ""
 
