@@ -36,11 +36,10 @@ static enum err refuse(struct reading *r, const char *right)
     return err_set(r->detail, ERR_INVALID, "%s%s%s", r->path.text, r->path.size ? ": " : "", right);
 }
 
+/* Unpacked from nothing: that also works for descriptors made at run time, which have no init. */
 static ProtobufCMessage *new_message(const ProtobufCMessageDescriptor *type)
 {
-    ProtobufCMessage *message = calloc(1, type->sizeof_message);
-    if (message) protobuf_c_message_init(type, message);
-    return message;
+    return protobuf_c_message_unpack(type, NULL, 0, NULL);
 }
 
 /* ---- numbers ---- */

@@ -513,16 +513,17 @@ static enum err pack_payload(struct outgoing *o, const ProtobufCMessage *request
     return OK;
 }
 
-void rpc_call_async(struct rpc_client *c, const char *method, const ProtobufCMessage *request,
-                    const struct rpc_options *options, rpc_done *done, void *arg)
+static void call_method(struct rpc_client *c, const struct contract_method *method,
+                        const ProtobufCMessage *request, const struct rpc_options *options,
+                        rpc_done *done, void *arg)
 {
     static const struct rpc_options none;
     if (!options) options = &none;
+    CHECK(method && request->descriptor == method->input);
     struct outgoing *o = take_outgoing(c);
     o->done = done;
     o->arg = arg;
-    o->method = contract_method(method);
-    CHECK(o->method && request->descriptor == o->method->input);
+    o->method = method;
     start_outgoing(o, options);
     enum err e = pack_payload(o, request);
     if (e)
@@ -533,6 +534,12 @@ void rpc_call_async(struct rpc_client *c, const char *method, const ProtobufCMes
         fail_later(o, ERR_TIMEOUT, "the deadline had passed before the call");
     else
         attempt(o);
+}
+
+void rpc_call_async(struct rpc_client *c, const char *method, const ProtobufCMessage *request,
+                    const struct rpc_options *options, rpc_done *done, void *arg)
+{
+    call_method(c, contract_method(method), request, options, done, arg);
 }
 
 /* Tells the replica that nobody waits for this call any more; nobody waits for its answer either.
@@ -597,10 +604,17 @@ enum err rpc_call(struct rpc_client *c, const char *method, const ProtobufCMessa
                   const struct rpc_options *options, ProtobufCMessage **ret,
                   struct rpc_status *status)
 {
+    return rpc_call_method(c, contract_method(method), request, options, ret, status);
+}
+
+enum err rpc_call_method(struct rpc_client *c, const struct contract_method *method,
+                         const ProtobufCMessage *request, const struct rpc_options *options,
+                         ProtobufCMessage **ret, struct rpc_status *status)
+{
     struct waiter w = {.lock = PTHREAD_MUTEX_INITIALIZER,
                        .done_changed = PTHREAD_COND_INITIALIZER,
                        .status = status};
-    rpc_call_async(c, method, request, options, wake_waiter, &w);
+    call_method(c, method, request, options, wake_waiter, &w);
     pthread_mutex_lock(&w.lock);
     while (!w.done)
         pthread_cond_wait(&w.done_changed, &w.lock);

@@ -56,6 +56,16 @@ MUST_CHECK enum err rpc_call(struct rpc_client *c, const char *method,
                              ProtobufCMessage **ret, struct rpc_status *status);
 
 /*
+ * The same for a method that this program was not compiled with, described by the caller (see
+ * dynamic.h): its name, input, output and whether it is idempotent. Borrowed for the call.
+ */
+struct contract_method;
+MUST_CHECK enum err rpc_call_method(struct rpc_client *c, const struct contract_method *method,
+                                    const ProtobufCMessage *request,
+                                    const struct rpc_options *options, ProtobufCMessage **ret,
+                                    struct rpc_status *status);
+
+/*
  * The same without waiting: done runs once, on a library thread, and must not block. The reply,
  * NULL on failure, is done's to free. The request is packed before rpc_call_async returns.
  */
