@@ -97,22 +97,20 @@ enum err buf_add_char(struct buf *b, char c)
 enum err buf_add_format(struct buf *b, const char *format, ...)
 {
     if (b->error) return b->error;
-    va_list args, again;
-    va_start(args, format);
-    va_copy(again, args);
+    va_list args;
     size_t room = b->capacity - b->size;
+    va_start(args, format);
     int size = vsnprintf(room ? b->data + b->size : NULL, room, format, args);
     va_end(args);
-    if (size > 0 && (size_t)size >= room) { /* it did not fit: now its size is known */
+    CHECK(size >= 0);           /* a format that cannot be printed */
+    if ((size_t)size >= room) { /* it did not fit: now its size is known */
+        if (b->capacity) b->data[b->size] = 0;
         char *at = buf_reserve(b, (size_t)size);
-        if (at)
-            (void)vsnprintf(at, (size_t)size + 1, format, again);
-        else if (b->capacity)
-            b->data[b->size] = 0;
+        if (!at) return b->error;
+        va_start(args, format);
+        (void)vsnprintf(at, (size_t)size + 1, format, args);
+        va_end(args);
     }
-    va_end(again);
-    if (b->error) return b->error;
-    CHECK(size >= 0);
     buf_commit(b, (size_t)size);
     return OK;
 }

@@ -157,7 +157,8 @@ enum err config_refuse(struct err_detail *detail, enum err e, const struct confi
 /* Letters that the spellings of a key share: "wallet.queue_max", "WALLET_QUEUE_MAX". */
 static char letter(char c)
 {
-    return c == '.' ? '_' : (char)tolower((unsigned char)c);
+    if (c == '.') return '_';
+    return (char)tolower((unsigned char)c);
 }
 
 /* Levenshtein's distance. Both are shorter than CONFIG_NAME_MAX. */

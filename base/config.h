@@ -39,7 +39,7 @@ struct config_key {
     bool secret;      /* shown as "***" by config_dump, and in no message */
 };
 
-#define CONFIG_FILE_SIZE_MAX (1024 * 1024)
+#define CONFIG_FILE_SIZE_MAX ((size_t)1024 * 1024)
 #define CONFIG_LIST_MAX      4096 /* elements of a list */
 #define CONFIG_KEYS_MAX      512
 

@@ -13,7 +13,7 @@
 static bool spells(const char *variable, size_t size, const char *key)
 {
     for (size_t i = 0; i < size; i++) {
-        char c = key[i] == '.' ? '_' : (char)toupper((unsigned char)key[i]);
+        int c = key[i] == '.' ? '_' : toupper((unsigned char)key[i]);
         if (!key[i] || variable[i] != c) return false;
     }
     return key[size] == 0;

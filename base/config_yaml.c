@@ -16,8 +16,8 @@ struct walk {
     struct err_detail *detail;
     const char *name; /* of the file */
     yaml_parser_t *parser;
-    size_t *lines; /* of each setting: where it was given; 0: not yet */
     yaml_event_t event;
+    size_t lines[CONFIG_KEYS_MAX]; /* of each setting: where it was given; 0: not yet */
 };
 
 /* Where in the schema the walk is: "wallet." or "assets[].", and in which element. */
@@ -265,11 +265,9 @@ static enum err read_text(struct config *c, struct setting *list, const char *na
                           const struct buf *text, struct err_detail *detail)
 {
     yaml_parser_t parser;
-    AUTO_FREE size_t *lines = calloc(c->settings_count, sizeof *lines);
-    if (!lines || !yaml_parser_initialize(&parser)) return ERR_NO_MEMORY;
+    if (!yaml_parser_initialize(&parser)) return ERR_NO_MEMORY;
     yaml_parser_set_input_string(&parser, (const unsigned char *)text->data, text->size);
-    struct walk w = {
-        .config = c, .detail = detail, .name = name, .parser = &parser, .lines = lines};
+    struct walk w = {.config = c, .detail = detail, .name = name, .parser = &parser};
     enum err e = read_stream(&w, list);
     yaml_event_delete(&w.event);
     yaml_parser_delete(&parser);

@@ -147,6 +147,6 @@ enum err hex_decode(const char *text, void *ret, size_t size)
         if (hex_value(text[i]) < 0) return ERR_INVALID;
     uint8_t *out = ret;
     for (size_t i = 0; i < size; i++)
-        out[i] = (uint8_t)(hex_value(text[2 * i]) << 4 | hex_value(text[2 * i + 1]));
+        out[i] = (uint8_t)(hex_value(text[2 * i]) * 16 + hex_value(text[2 * i + 1]));
     return OK;
 }

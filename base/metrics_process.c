@@ -5,7 +5,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -48,33 +48,43 @@ static void add_ticks(struct buf *out, const char *name, const char *type, const
 /* When the machine started, in seconds since 1970; 0: unknown. */
 static uint64_t boot_time(void)
 {
-    char text[16384]; /* "btime" comes after a line for each processor and one for all interrupts */
-    uint64_t seconds = 0;
+    static const char key[] = "\nbtime ";
+    char text[16384]; /* it comes after a line for each processor and one for all interrupts */
     if (!read_file("/proc/stat", text, sizeof text)) return 0;
-    const char *line = strstr(text, "\nbtime ");
-    return line && sscanf(line, "\nbtime %" SCNu64, &seconds) == 1 ? seconds : 0;
+    const char *line = strstr(text, key);
+    return line ? strtoull(line + strlen(key), NULL, 10) : 0;
 }
+
+/* The fields of /proc/self/stat that are told, counted from 1 as in proc(5). */
+enum {
+    STAT_STATE = 3,
+    STAT_USER = 14,
+    STAT_SYSTEM,
+    STAT_STARTED = 22,
+    STAT_VIRTUAL,
+    STAT_RESIDENT
+};
 
 static void add_stat(struct buf *out)
 {
     char text[1024];
     if (!read_file("/proc/self/stat", text, sizeof text)) return;
-    const char *after_name = strrchr(text, ')'); /* the name may hold anything, ')' too */
-    uint64_t user, system, started, virtual_bytes, resident_pages;
-    if (!after_name || sscanf(after_name,
-                              ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %" SCNu64 " %" SCNu64
-                              " %*d %*d %*d %*d %*d %*d %" SCNu64 " %" SCNu64 " %" SCNu64,
-                              &user, &system, &started, &virtual_bytes, &resident_pages) != 5)
-        return;
+    uint64_t fields[STAT_RESIDENT + 1] = {0};
+    const char *at = strrchr(text, ')'); /* the name before may hold anything, ')' too */
+    for (int i = STAT_STATE; i <= STAT_RESIDENT; i++) {
+        at = at ? strchr(at + 1, ' ') : NULL;
+        if (!at) return;
+        fields[i] = strtoull(at, NULL, 10);
+    }
     add_ticks(out, "process_cpu_seconds_total", "counter", "Processor time used, user and system.",
-              user + system);
-    add(out, "process_virtual_memory_bytes", "gauge", "Virtual memory size.", virtual_bytes);
+              fields[STAT_USER] + fields[STAT_SYSTEM]);
+    add(out, "process_virtual_memory_bytes", "gauge", "Virtual memory size.", fields[STAT_VIRTUAL]);
     add(out, "process_resident_memory_bytes", "gauge", "Resident memory size.",
-        resident_pages * (uint64_t)sysconf(_SC_PAGESIZE));
+        fields[STAT_RESIDENT] * (uint64_t)sysconf(_SC_PAGESIZE));
     uint64_t booted = boot_time();
     if (booted)
         add_ticks(out, "process_start_time_seconds", "gauge", "Start time since the Unix epoch.",
-                  booted * (uint64_t)sysconf(_SC_CLK_TCK) + started);
+                  booted * (uint64_t)sysconf(_SC_CLK_TCK) + fields[STAT_STARTED]);
 }
 
 static void add_descriptors(struct buf *out)
