@@ -20,7 +20,7 @@
 
 /* Defines auto_<free_function>, which a cleanup attribute can call, for `type *`. */
 #define AUTO_DEFINE(type, free_function)                                                           \
-    static inline void auto_##free_function(type **pointer)                                        \
+    static inline void auto_##free_function(type **pointer) /* NOLINT(bugprone-macro-parentheses) */\
     {                                                                                              \
         free_function(*pointer);                                                                   \
     }
