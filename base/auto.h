@@ -18,12 +18,14 @@
         taken_;                                                                                    \
     })
 
-/* Defines auto_<free_function>, which a cleanup attribute can call, for `type *`. */
+/* Defines auto_<free_function>, which a cleanup attribute can call, for `type *`.
+ * NOLINTBEGIN(bugprone-macro-parentheses): a type does not stand in parentheses. */
 #define AUTO_DEFINE(type, free_function)                                                           \
-    static inline void auto_##free_function(type **pointer) /* NOLINT(bugprone-macro-parentheses) */\
+    static inline void auto_##free_function(type **pointer)                                        \
     {                                                                                              \
         free_function(*pointer);                                                                   \
     }
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 static inline void auto_free(void *pointer)
 {
