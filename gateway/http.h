@@ -24,16 +24,25 @@
 
 struct http_exchange;
 
-const char *
-http_verb(const struct http_exchange *x); /* "GET"; HEAD arrives as GET and loses its body */
+/* The same for every listener; borrowed for its life. */
+struct http_settings {
+    const char *origins; /* that browsers may call from: exact, comma-separated; "": none */
+    int64_t request_ms;  /* for the whole request: its body, the handler, the answer */
+    bool hsts;           /* behind TLS: say so to browsers */
+};
+
+/* "GET"; HEAD arrives as GET and loses the body of its answer. */
+const char *http_verb(const struct http_exchange *x);
 const char *http_path(const struct http_exchange *x); /* decoded, without the query */
 const char *http_header(const struct http_exchange *x, const char *name); /* NULL: absent */
 const char *http_peer(const struct http_exchange *x);                     /* the client's address */
 const char *http_request_id(const struct http_exchange *x);               /* 32 hex digits, ours */
 struct trace http_trace(const struct http_exchange *x);
 const struct listener_policy *http_policy(const struct http_exchange *x);
-int64_t
-http_deadline_ms(const struct http_exchange *x); /* monotonic: when the answer must have left */
+/* Who it turned out to be: for the log line. */
+void http_set_user(struct http_exchange *x, const char *user_id);
+/* Monotonic: when the answer must have left. */
+int64_t http_deadline_ms(const struct http_exchange *x);
 
 /* Visits the decoded query parameters in order; stops at an error. ERR_INVALID: a bad escape. */
 MUST_CHECK enum err http_query(struct http_exchange *x,

@@ -13,6 +13,7 @@
 #include <stddef.h>
 
 struct http_exchange; /* http.h: one request and its answer */
+struct http_settings; /* http.h */
 struct ws_front;      /* ws.h: the WebSocket front, NULL where there is none */
 
 /* What a listener lets through. */
@@ -32,7 +33,8 @@ struct listener_options {
     unsigned threads;      /* connections served at once */
     http_handler *handler; /* every request that is no WebSocket upgrade on /ws */
     void *context;
-    struct ws_front *ws; /* borrowed; NULL: no WebSocket here */
+    const struct http_settings *http; /* borrowed, as long as the listener lives */
+    struct ws_front *ws;              /* borrowed; NULL: no WebSocket here */
 };
 
 struct listener;
