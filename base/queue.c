@@ -9,6 +9,7 @@ struct queue {
     pthread_mutex_t mutex;
     pthread_cond_t changed; /* an item came, or the queue was closed */
     bool closed;
+    bool waking; /* a taker has been signalled and has not come yet */
     size_t takers_waiting;
     size_t first, size, items_max;
     void *items[]; /* a ring: size of them from first */
@@ -39,6 +40,17 @@ void queue_free(struct queue *q)
     free(q);
 }
 
+/*
+ * Holding the mutex. One taker is woken at a time, and wakes the next one if it leaves something:
+ * under load most items are taken by who is awake anyhow, without a system call for each.
+ */
+static void wake_one(struct queue *q)
+{
+    if (!q->size || !q->takers_waiting || q->waking) return;
+    q->waking = true;
+    pthread_cond_signal(&q->changed);
+}
+
 enum err queue_put(struct queue *q, void *item)
 {
     CHECK(item); /* NULL is how queue_take says that there is none */
@@ -51,7 +63,7 @@ enum err queue_put(struct queue *q, void *item)
     } else {
         size_t at = q->first + q->size++;
         q->items[at < q->items_max ? at : at - q->items_max] = item;
-        if (q->takers_waiting) pthread_cond_signal(&q->changed);
+        wake_one(q);
     }
     pthread_mutex_unlock(&q->mutex);
     return e;
@@ -62,11 +74,13 @@ static bool wait_for_items(struct queue *q, int64_t deadline_ms)
 {
     struct timespec until = {.tv_sec = deadline_ms / 1000, .tv_nsec = deadline_ms % 1000 * 1000000};
     int result = 0;
-    q->takers_waiting++;
-    while (q->size == 0 && !q->closed && result == 0)
+    while (q->size == 0 && !q->closed && result == 0) {
+        q->takers_waiting++;
         result = deadline_ms < 0 ? pthread_cond_wait(&q->changed, &q->mutex)
                                  : pthread_cond_timedwait(&q->changed, &q->mutex, &until);
-    q->takers_waiting--;
+        q->takers_waiting--;
+        q->waking = false;
+    }
     return q->size > 0;
 }
 
@@ -79,6 +93,7 @@ size_t queue_take_many(struct queue *q, void **ret, size_t items_max, int64_t de
             ret[taken] = q->items[q->first];
             q->first = q->first + 1 < q->items_max ? q->first + 1 : 0;
         }
+        wake_one(q);
     }
     pthread_mutex_unlock(&q->mutex);
     return taken;

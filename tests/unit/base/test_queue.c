@@ -182,6 +182,43 @@ static void between_many_threads_every_item_arrives_once_and_in_order(void **sta
     free(t);
 }
 
+#define TAKERS 4
+
+struct meeting {
+    struct queue *q;
+    pthread_barrier_t all_have_one;
+};
+
+static void *take_and_meet(void *arg)
+{
+    struct meeting *m = arg;
+    for (int round = 0; round < 100; round++) {
+        (void)queue_take(m->q, FOR_EVER);
+        (void)pthread_barrier_wait(
+            &m->all_have_one); /* busy until each of the others has an item */
+    }
+    return NULL;
+}
+
+static void as_many_takers_wake_as_there_are_items(void **state)
+{
+    (void)state;
+    struct meeting m = {.q = new_queue(TAKERS)};
+    pthread_t takers[TAKERS];
+    assert_int_equal(pthread_barrier_init(&m.all_have_one, NULL, TAKERS + 1), 0);
+    for (int i = 0; i < TAKERS; i++)
+        assert_int_equal(pthread_create(&takers[i], NULL, take_and_meet, &m), 0);
+    for (int round = 0; round < 100; round++) {
+        for (uintptr_t i = 1; i <= TAKERS; i++)
+            assert_ok(queue_put(m.q, item(i)));
+        (void)pthread_barrier_wait(&m.all_have_one);
+    }
+    for (int i = 0; i < TAKERS; i++)
+        assert_int_equal(pthread_join(takers[i], NULL), 0);
+    (void)pthread_barrier_destroy(&m.all_have_one);
+    queue_free(m.q);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -191,6 +228,7 @@ int main(void)
         cmocka_unit_test(a_deadline_ends_the_wait),
         cmocka_unit_test(a_closed_queue_refuses_but_gives_what_it_has),
         cmocka_unit_test(closing_wakes_every_taker),
+        cmocka_unit_test(as_many_takers_wake_as_there_are_items),
         cmocka_unit_test(between_many_threads_every_item_arrives_once_and_in_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
