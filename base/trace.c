@@ -3,17 +3,29 @@
 
 #include "base/crypt.h"
 
-#include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
 #define SAMPLED 1
 
+/*
+ * Ids must be unique, not secret, and every call of the house makes one: a generator per thread
+ * (splitmix64, https://prng.di.unimi.it/splitmix64.c), seeded from the kernel, with a stride of its
+ * own.
+ */
 static uint64_t random_not_zero(void)
 {
+    static _Thread_local uint64_t state, stride; /* stride 0: not seeded yet */
     uint64_t value;
+    if (!stride) {
+        crypt_random(&state, sizeof state);
+        crypt_random(&stride, sizeof stride);
+        stride |= 1; /* odd: the state runs through all of 2^64 */
+    }
     do {
-        crypt_random(&value, sizeof value);
+        value = state += stride;
+        value = (value ^ value >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+        value = (value ^ value >> 27) * UINT64_C(0x94d049bb133111eb);
+        value ^= value >> 31;
     } while (value == 0);
     return value;
 }
@@ -71,13 +83,27 @@ struct trace trace_child(struct trace parent)
     return parent;
 }
 
+/* `digits` lower-case hex digits, most significant first; returns where they end. */
+static char *write_hex(char *at, uint64_t value, unsigned digits)
+{
+    for (unsigned i = digits; i-- > 0;)
+        *at++ = "0123456789abcdef"[value >> 4 * i & 15];
+    return at;
+}
+
 void trace_format(struct trace t, char ret[static TRACE_TEXT_SIZE])
 {
-    (void)snprintf(ret, TRACE_TEXT_SIZE, "00-%016" PRIx64 "%016" PRIx64 "-%016" PRIx64 "-%02x",
-                   t.trace_hi, t.trace_lo, t.span, t.flags);
+    char *at = write_hex(ret, 0, 2);
+    *at++ = '-';
+    at = write_hex(at, t.trace_hi, 16);
+    at = write_hex(at, t.trace_lo, 16);
+    *at++ = '-';
+    at = write_hex(at, t.span, 16);
+    *at++ = '-';
+    *write_hex(at, t.flags, 2) = 0;
 }
 
 void trace_id_format(struct trace t, char ret[static 33])
 {
-    (void)snprintf(ret, 33, "%016" PRIx64 "%016" PRIx64, t.trace_hi, t.trace_lo);
+    *write_hex(write_hex(ret, t.trace_hi, 16), t.trace_lo, 16) = 0;
 }
