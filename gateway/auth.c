@@ -1,0 +1,218 @@
+/* Tokens to principals. */
+#include "auth.h"
+
+#include "base/clock.h"
+#include "base/crypt.h"
+#include "base/token.h"
+#include "users.pb-c.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#define DENY_LIST "session" /* filled by users */
+
+struct remembered {
+    uint8_t hash[SHA256_SIZE];
+    int64_t expires_s; /* 0: empty */
+    struct principal principal;
+};
+
+struct auth {
+    struct rpc_client *users;
+    struct cache *cache;
+    pthread_rwlock_t keys_lock;
+    struct token_keys *keys; /* NULL until users has answered once */
+    int64_t fetched_ms;
+    pthread_mutex_t lock; /* of what is remembered */
+    struct remembered remembered[AUTH_REMEMBERED];
+};
+
+enum err auth_new(struct rpc_client *users, struct cache *cache, struct auth **ret)
+{
+    struct auth *a = calloc(1, sizeof *a);
+    if (!a) return ERR_NO_MEMORY;
+    a->users = users;
+    a->cache = cache;
+    (void)pthread_rwlock_init(&a->keys_lock, NULL);
+    (void)pthread_mutex_init(&a->lock, NULL);
+    *ret = a;
+    return OK;
+}
+
+void auth_free(struct auth *a)
+{
+    if (!a) return;
+    token_keys_free(a->keys);
+    (void)pthread_rwlock_destroy(&a->keys_lock);
+    (void)pthread_mutex_destroy(&a->lock);
+    free(a);
+}
+
+/* ---- keys ---- */
+
+static enum err copy_part(const char *from, char *to, size_t size)
+{
+    if (strlen(from) >= size) return ERR_INVALID;
+    memcpy(to, from, strlen(from) + 1);
+    return OK;
+}
+
+static enum err read_jwks(const Users__JwksResponse *response, struct token_keys **ret)
+{
+    struct token_jwk jwks[TOKEN_KEYS_MAX];
+    if (response->n_keys > TOKEN_KEYS_MAX) return ERR_INVALID;
+    for (size_t i = 0; i < response->n_keys; i++) {
+        if (copy_part(response->keys[i]->kid, jwks[i].kid, sizeof jwks[i].kid) ||
+            copy_part(response->keys[i]->x, jwks[i].x, sizeof jwks[i].x) ||
+            copy_part(response->keys[i]->y, jwks[i].y, sizeof jwks[i].y))
+            return ERR_INVALID;
+    }
+    return token_keys_public(jwks, response->n_keys, ret);
+}
+
+static enum err fetch_keys(struct auth *a, struct token_keys **ret)
+{
+    Users__JwksRequest request = USERS__JWKS_REQUEST__INIT;
+    ProtobufCMessage *reply = NULL;
+    enum err e = rpc_call(a->users, "users.Users/Jwks", &request.base, NULL, &reply, NULL);
+    if (e) return ERR_UNAVAILABLE;
+    e = read_jwks((const Users__JwksResponse *)reply, ret);
+    protobuf_c_message_free_unpacked(reply, NULL);
+    return e ? ERR_UNAVAILABLE : OK;
+}
+
+/* Gets the keys anew, unless somebody just did. */
+static enum err refetch_keys(struct auth *a)
+{
+    (void)pthread_rwlock_rdlock(&a->keys_lock);
+    bool fresh = a->keys && clock_mono_ms() - a->fetched_ms < AUTH_REFETCH_MS;
+    (void)pthread_rwlock_unlock(&a->keys_lock);
+    if (fresh) return ERR_NOT_FOUND;
+
+    struct token_keys *keys = NULL;
+    enum err e = fetch_keys(a, &keys);
+    if (e) return e;
+    (void)pthread_rwlock_wrlock(&a->keys_lock);
+    token_keys_free(a->keys);
+    a->keys = keys;
+    a->fetched_ms = clock_mono_ms();
+    (void)pthread_rwlock_unlock(&a->keys_lock);
+    return OK;
+}
+
+static enum err verify_once(struct auth *a, const char *token, struct token_claims *ret)
+{
+    (void)pthread_rwlock_rdlock(&a->keys_lock);
+    enum err e = ERR_NOT_FOUND;
+    if (a->keys) e = token_verify(a->keys, token, clock_wall_ms() / 1000, ret);
+    (void)pthread_rwlock_unlock(&a->keys_lock);
+    return e;
+}
+
+/* A token of an unknown key may be signed with one that is newer than our copy. */
+static enum err verify(struct auth *a, const char *token, struct token_claims *ret)
+{
+    enum err e = verify_once(a, token, ret);
+    if (e != ERR_NOT_FOUND) return e;
+    e = refetch_keys(a);
+    if (!e) e = verify_once(a, token, ret);
+    return e == ERR_NOT_FOUND ? ERR_UNAUTHENTICATED : e;
+}
+
+/* ---- remembered tokens: a slot by hash, the newer one stays ---- */
+
+static struct remembered *slot(struct auth *a, const uint8_t hash[static SHA256_SIZE])
+{
+    return &a->remembered[(hash[0] | hash[1] << 8) % AUTH_REMEMBERED];
+}
+
+static bool recall(struct auth *a, const uint8_t hash[static SHA256_SIZE], struct principal *ret)
+{
+    (void)pthread_mutex_lock(&a->lock);
+    struct remembered *r = slot(a, hash);
+    bool known = clock_wall_ms() / 1000 < r->expires_s && memcmp(r->hash, hash, SHA256_SIZE) == 0;
+    if (known) *ret = r->principal;
+    (void)pthread_mutex_unlock(&a->lock);
+    return known;
+}
+
+static void remember(struct auth *a, const uint8_t hash[static SHA256_SIZE], int64_t expires_s,
+                     const struct principal *principal)
+{
+    (void)pthread_mutex_lock(&a->lock);
+    struct remembered *r = slot(a, hash);
+    memcpy(r->hash, hash, SHA256_SIZE);
+    r->expires_s = expires_s;
+    r->principal = *principal;
+    (void)pthread_mutex_unlock(&a->lock);
+}
+
+enum err auth_token(struct auth *a, const char *token, struct principal *ret)
+{
+    uint8_t hash[SHA256_SIZE];
+    struct principal principal = {0};
+    crypt_sha256(token, strlen(token), hash);
+    if (!recall(a, hash, &principal)) {
+        struct token_claims claims = {0};
+        enum err e = verify(a, token, &claims);
+        if (e) return e;
+        principal = (struct principal){.role = claims.role, .permissions = UINT64_MAX};
+        memcpy(principal.user_id, claims.user_id, sizeof principal.user_id);
+        memcpy(principal.session_id, claims.session_id, sizeof principal.session_id);
+        remember(a, hash, claims.expires_s, &principal);
+    }
+    bool denied = false;
+    enum err e = cache_denied(a->cache, DENY_LIST, principal.session_id, &denied);
+    if (e) return ERR_UNAVAILABLE;
+    if (denied) return ERR_UNAUTHENTICATED;
+    *ret = principal;
+    return OK;
+}
+
+/* ---- requests ---- */
+
+static bool is_safe(const char *verb)
+{
+    return strcmp(verb, "GET") == 0 || strcmp(verb, "OPTIONS") == 0;
+}
+
+/* A browser sends cookies by itself, so something that only our own page knows must come along. */
+static bool has_csrf(const struct http_exchange *x)
+{
+    char cookie[128];
+    const char *header = http_header(x, "X-CSRF-Token");
+    if (!header || http_cookie(x, AUTH_CSRF_COOKIE, cookie, sizeof cookie) || !cookie[0])
+        return false;
+    size_t size = strlen(cookie);
+    return strlen(header) == size && crypt_equal(cookie, header, size);
+}
+
+static enum err explain(enum err e, struct err_detail *detail)
+{
+    if (e == ERR_UNAUTHENTICATED)
+        return err_set(detail, e, "the access token is not valid any more; refresh it or log in");
+    return e ? err_set(detail, e, "sessions cannot be checked right now; try again") : OK;
+}
+
+enum err auth_request(struct auth *a, const struct http_exchange *x, struct principal *ret,
+                      struct err_detail *detail)
+{
+    char cookie[TOKEN_TEXT_MAX];
+    const char *header = http_header(x, "Authorization");
+    if (header) {
+        if (strncasecmp(header, "Bearer ", 7) != 0)
+            return err_set(detail, ERR_UNAUTHENTICATED,
+                           "Authorization must be: Bearer <access token>");
+        return explain(auth_token(a, header + 7, ret), detail);
+    }
+    if (http_cookie(x, AUTH_ACCESS_COOKIE, cookie, sizeof cookie)) {
+        *ret = principal_guest();
+        return OK;
+    }
+    if (!is_safe(http_verb(x)) && !has_csrf(x))
+        return err_set(detail, ERR_DENIED,
+                       "with a cookie, X-CSRF-Token must repeat the cookie " AUTH_CSRF_COOKIE);
+    return explain(auth_token(a, cookie, ret), detail);
+}

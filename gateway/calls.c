@@ -1,0 +1,90 @@
+/* The parts behind the gateway, as the contract's packages. */
+#include "calls.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define PART_NAME_MAX 32
+
+struct calls {
+    size_t count;
+    struct {
+        char name[PART_NAME_MAX];
+        struct rpc_client *client;
+    } parts[PARTS_MAX];
+};
+
+struct rpc_client *calls_client(const struct calls *c, const char *name)
+{
+    size_t size = strcspn(name, ".");
+    for (size_t i = 0; i < c->count; i++)
+        if (strlen(c->parts[i].name) == size && strncmp(c->parts[i].name, name, size) == 0)
+            return c->parts[i].client;
+    return NULL;
+}
+
+static enum err add_part(struct calls *c, const struct part_env *env, const char *method,
+                         struct err_detail *detail)
+{
+    size_t size = strcspn(method, ".");
+    CHECK(c->count < PARTS_MAX && size < PART_NAME_MAX);
+    memcpy(c->parts[c->count].name, method, size);
+    enum err e =
+        part_client(env, "gateway", c->parts[c->count].name, &c->parts[c->count].client, detail);
+    if (!e) c->count++;
+    return e;
+}
+
+enum err calls_new(const struct part_env *env, struct calls **ret, struct err_detail *detail)
+{
+    struct calls *c = calloc(1, sizeof *c);
+    if (!c) return ERR_NO_MEMORY;
+    enum err e = OK;
+    for (size_t i = 0; i < contract_method_count && !e; i++) {
+        const struct contract_method *m = &contract_methods[i];
+        if ((m->path || m->command) && !calls_client(c, m->name))
+            e = add_part(c, env, m->name, detail);
+    }
+    if (e) {
+        calls_free(c);
+        return e;
+    }
+    *ret = c;
+    return OK;
+}
+
+void calls_free(struct calls *c)
+{
+    if (!c) return;
+    for (size_t i = 0; i < c->count; i++)
+        rpc_client_free(c->parts[i].client);
+    free(c);
+}
+
+size_t calls_count(const struct calls *c)
+{
+    return c->count;
+}
+
+const char *calls_part(const struct calls *c, size_t index, struct rpc_client **ret)
+{
+    CHECK(index < c->count);
+    *ret = c->parts[index].client;
+    return c->parts[index].name;
+}
+
+enum err calls_allowed(const struct contract_method *method, const struct principal *principal)
+{
+    switch (method->caller) {
+    case CALLER_GUEST:
+        return OK;
+    case CALLER_USER:
+        return principal->role == ROLE_GUEST ? ERR_UNAUTHENTICATED : OK;
+    case CALLER_ADMIN:
+        if (principal->role == ROLE_GUEST) return ERR_UNAUTHENTICATED;
+        return principal->role == ROLE_ADMIN ? OK : ERR_DENIED;
+    case CALLER_SERVICE:
+        return ERR_NOT_FOUND;
+    }
+    return ERR_DENIED;
+}
