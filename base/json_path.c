@@ -12,7 +12,8 @@ static char next_letter(const char **name)
         upper = true;
     char c = **name;
     if (c) (*name)++;
-    return upper && c >= 'a' && c <= 'z' ? (char)(c - 'a' + 'A') : c;
+    if (upper && c >= 'a' && c <= 'z') c = (char)(c - 'a' + 'A');
+    return c;
 }
 
 size_t json_name(const char *name, char *ret, size_t size)

@@ -128,8 +128,10 @@ static enum err read_bytes(struct reading *r, const json_t *value, ProtobufCBina
     AUTO_FREE uint8_t *data = malloc(letters);
     if (!text || !data) return ERR_NO_MEMORY;
 
-    for (size_t i = 0; i < letters; i++)
-        text[i] = text[i] == '+' ? '-' : text[i] == '/' ? '_' : text[i];
+    for (size_t i = 0; i < letters; i++) {
+        if (text[i] == '+') text[i] = '-';
+        if (text[i] == '/') text[i] = '_';
+    }
     for (unsigned padding = 0;
          letters % 4 == 0 && padding < 2 && text[letters - 1 - padding] == '=';)
         text[letters - 1 - padding++] = 0;
@@ -237,14 +239,14 @@ static enum err read_list(struct reading *r, const ProtobufCFieldDescriptor *fie
     size_t item_size = json_item_size(field->type);
     char *items = calloc(total, item_size);
     if (!items) return ERR_NO_MEMORY;
-    *(char **)json_value(field, message) = items; /* freed with the message from here on */
+    *(char **)json_slot(field, message) = items; /* freed with the message from here on */
 
     for (size_t i = 0; i < total; i++) {
         void *item = items + i * item_size;
         size_t before = json_path_enter(&r->path, field->name, (long)i);
         enum err e = read_value(r, field, json_array_get(value, i), item);
         if (e) return e;
-        ++*json_count(field, message);
+        ++*json_count_slot(field, message);
         json_path_leave(&r->path, before);
     }
     return OK;
@@ -257,7 +259,7 @@ static enum err read_field(struct reading *r, const ProtobufCFieldDescriptor *fi
     if (field->label == PROTOBUF_C_LABEL_REPEATED) return read_list(r, field, value, message);
     if (!json_is_plain(field)) return ERR_UNIMPLEMENTED;
     size_t before = json_path_enter(&r->path, field->name, JSON_NOT_AN_ITEM);
-    enum err e = read_value(r, field, value, json_value(field, message));
+    enum err e = read_value(r, field, value, json_slot(field, message));
     if (!e) json_path_leave(&r->path, before);
     return e;
 }
@@ -408,8 +410,8 @@ static void swap_field(const ProtobufCFieldDescriptor *field, ProtobufCMessage *
 {
     bool is_list = field->label == PROTOBUF_C_LABEL_REPEATED;
     size_t size = is_list ? sizeof(void *) : json_item_size(field->type);
-    swap_bytes(json_value(field, a), json_value(field, b), size);
-    if (is_list) swap_bytes(json_count(field, a), json_count(field, b), sizeof(size_t));
+    swap_bytes(json_slot(field, a), json_slot(field, b), size);
+    if (is_list) swap_bytes(json_count_slot(field, a), json_count_slot(field, b), sizeof(size_t));
 }
 
 enum err json_set_text(ProtobufCMessage *message, const char *name, const char *text,

@@ -72,18 +72,18 @@ bool json_is_timestamp(const ProtobufCMessageDescriptor *type)
     return !strcmp(type->name, "google.protobuf.Timestamp");
 }
 
-static void *field_of(const ProtobufCMessage *message, unsigned number)
+static const ProtobufCFieldDescriptor *field_of(const ProtobufCMessage *message, unsigned number)
 {
     const ProtobufCFieldDescriptor *field =
         protobuf_c_message_descriptor_get_field(message->descriptor, number);
     CHECK(field);
-    return json_value(field, message);
+    return field;
 }
 
 bool json_timestamp_get(const ProtobufCMessage *message, int64_t *ret_wall_ms)
 {
-    int64_t seconds = *(const int64_t *)field_of(message, 1);
-    int32_t nanos = *(const int32_t *)field_of(message, 2);
+    int64_t seconds = *(const int64_t *)json_value(field_of(message, 1), message);
+    int32_t nanos = *(const int32_t *)json_value(field_of(message, 2), message);
     if (seconds < SECONDS_MIN || seconds > SECONDS_MAX) return false;
     if (nanos < 0 || nanos >= MS_PER_SECOND * NANOS_PER_MS) return false;
     *ret_wall_ms = seconds * MS_PER_SECOND + nanos / NANOS_PER_MS;
@@ -93,6 +93,7 @@ bool json_timestamp_get(const ProtobufCMessage *message, int64_t *ret_wall_ms)
 void json_timestamp_set(ProtobufCMessage *message, int64_t wall_ms)
 {
     int64_t seconds = wall_ms / MS_PER_SECOND - (wall_ms % MS_PER_SECOND < 0);
-    *(int64_t *)field_of(message, 1) = seconds;
-    *(int32_t *)field_of(message, 2) = (int32_t)(wall_ms - seconds * MS_PER_SECOND) * NANOS_PER_MS;
+    *(int64_t *)json_slot(field_of(message, 1), message) = seconds;
+    *(int32_t *)json_slot(field_of(message, 2), message) =
+        (int32_t)(wall_ms - seconds * MS_PER_SECOND) * NANOS_PER_MS;
 }

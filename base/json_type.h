@@ -28,18 +28,29 @@ enum field_kind field_kind(ProtobufCType type);
 /* Bytes from one item of a list to the next. */
 size_t json_item_size(ProtobufCType type);
 
-/* The field's value: of a list, the pointer to its items. */
-static inline void *json_value(const ProtobufCFieldDescriptor *field,
-                               const ProtobufCMessage *message)
+/* Where the field's value is: of a list, the pointer to its items. */
+static inline const void *json_value(const ProtobufCFieldDescriptor *field,
+                                     const ProtobufCMessage *message)
 {
-    return (char *)(uintptr_t)message + field->offset;
+    return (const char *)message + field->offset;
+}
+
+static inline void *json_slot(const ProtobufCFieldDescriptor *field, ProtobufCMessage *message)
+{
+    return (char *)message + field->offset;
 }
 
 /* How many items a list has. */
-static inline size_t *json_count(const ProtobufCFieldDescriptor *field,
-                                 const ProtobufCMessage *message)
+static inline size_t json_count(const ProtobufCFieldDescriptor *field,
+                                const ProtobufCMessage *message)
 {
-    return (size_t *)(void *)((char *)(uintptr_t)message + field->quantifier_offset);
+    return *(const size_t *)(const void *)((const char *)message + field->quantifier_offset);
+}
+
+static inline size_t *json_count_slot(const ProtobufCFieldDescriptor *field,
+                                      ProtobufCMessage *message)
+{
+    return (size_t *)(void *)((char *)message + field->quantifier_offset);
 }
 
 /* proto3, neither list nor oneof: what the contract consists of. */

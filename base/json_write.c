@@ -32,24 +32,32 @@ static void add_escaped(struct buf *out, unsigned char c)
         (void)buf_add_format(out, "\\u%04x", c);
 }
 
+/* Nearly every string has nothing to escape: one pass, one reservation. false: it has, nothing is
+ * added. */
+static bool add_plain(struct buf *out, const char *text, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        if (!is_plain((unsigned char)text[i])) return false;
+    char *at = buf_reserve(out, size + 2);
+    if (!at) return true; /* the error sticks */
+    at[0] = '"';
+    if (size) memcpy(at + 1, text, size);
+    at[size + 1] = '"';
+    buf_commit(out, size + 2);
+    return true;
+}
+
 enum err json_add_string(struct buf *out, const char *text, size_t size)
 {
+    if (add_plain(out, text, size)) return out->error;
     (void)buf_add_char(out, '"');
     for (size_t at = 0; at < size;) {
-        size_t run = at;
-        while (run < size && is_plain((unsigned char)text[run]))
-            run++;
-        if (run > at) {
-            (void)buf_add(out, text + at, run - at);
-            at = run;
-            continue;
-        }
-        if ((unsigned char)text[at] < 0x80) {
-            add_escaped(out, (unsigned char)text[at++]);
-            continue;
-        }
-        size_t length = utf8_next(text + at, size - at);
-        (void)buf_add(out, length ? text + at : "\xEF\xBF\xBD", length ? length : 3);
+        unsigned char c = (unsigned char)text[at];
+        size_t length = is_plain(c) ? 1 : utf8_next(text + at, size - at);
+        if (c < 0x80 && !is_plain(c))
+            add_escaped(out, c);
+        else
+            (void)buf_add(out, length ? text + at : "\xEF\xBF\xBD", length ? length : 3);
         at += length ? length : 1;
     }
     return buf_add_char(out, '"');
@@ -67,8 +75,10 @@ static void add_base64(struct buf *out, const ProtobufCBinaryData *data)
     char *text = buf_reserve(out, size + 1); /* the NUL of the encoder too */
     if (!text) return;
     base64url_encode(data->data, data->len, text);
-    for (size_t i = 0; i < size; i++)
-        text[i] = text[i] == '-' ? '+' : text[i] == '_' ? '/' : text[i];
+    for (size_t i = 0; i < size; i++) {
+        if (text[i] == '-') text[i] = '+';
+        if (text[i] == '_') text[i] = '/';
+    }
     buf_commit(out, size);
     (void)buf_add(out, "==", (4 - size % 4) % 4);
     (void)buf_add_char(out, '"');
@@ -159,7 +169,7 @@ static enum err add_value(struct buf *out, const ProtobufCFieldDescriptor *field
 static enum err add_list(struct buf *out, const ProtobufCFieldDescriptor *field,
                          const ProtobufCMessage *message, unsigned depth)
 {
-    size_t count = *json_count(field, message);
+    size_t count = json_count(field, message);
     const char *items = *(const char *const *)json_value(field, message);
     size_t item_size = json_item_size(field->type);
     (void)buf_add_char(out, '[');
@@ -172,13 +182,16 @@ static enum err add_list(struct buf *out, const ProtobufCFieldDescriptor *field,
     return OK;
 }
 
-static void add_name(struct buf *out, const char *name)
+/* "name": with the comma before it, unless it is the first. */
+static void add_name(struct buf *out, const char *name, bool first)
 {
     size_t size_max = strlen(name);
-    char *at = buf_reserve(out, size_max + 3);
+    char *at = buf_reserve(out, size_max + 4);
     if (!at) return;
-    *at = '"';
-    size_t size = 1 + json_name(name, at + 1, size_max);
+    size_t size = 0;
+    if (!first) at[size++] = ',';
+    at[size++] = '"';
+    size += json_name(name, at + size, size_max);
     at[size++] = '"';
     at[size++] = ':';
     buf_commit(out, size);
@@ -195,8 +208,7 @@ static enum err add_message(struct buf *out, const ProtobufCMessage *message, un
     (void)buf_add_char(out, '{');
     for (unsigned i = 0; i < message->descriptor->n_fields; i++) {
         const ProtobufCFieldDescriptor *field = &message->descriptor->fields[i];
-        if (i) (void)buf_add_char(out, ',');
-        add_name(out, field->name);
+        add_name(out, field->name, i == 0);
         enum err e = ERR_UNIMPLEMENTED;
         if (field->label == PROTOBUF_C_LABEL_REPEATED)
             e = add_list(out, field, message, depth);

@@ -23,17 +23,16 @@ const struct contract_method *contract_method(const char *name)
                    compare_method);
 }
 
-static int compare_command(const void *command, const void *method)
+static int compare_command(const void *command, const void *index)
 {
-    return strcmp(command, (*(const struct contract_method *const *)method)->command);
+    return strcmp(command, contract_methods[*(const uint16_t *)index].command);
 }
 
 const struct contract_method *contract_command(const char *command)
 {
-    const struct contract_method *const *found =
-        bsearch(command, contract_commands, contract_command_count, sizeof contract_commands[0],
-                compare_command);
-    return found ? *found : NULL;
+    const uint16_t *found = bsearch(command, contract_commands, contract_command_count,
+                                    sizeof contract_commands[0], compare_command);
+    return found ? &contract_methods[*found] : NULL;
 }
 
 static int compare_limits(const void *name, const void *limits)
@@ -186,16 +185,16 @@ static const struct {
     bool (*check)(const char *text);
     const char *words;
 } formats[] = {
-    [FORMAT_ASSET] = {is_asset,    "an asset, as \"USDT\""                           },
-    [FORMAT_DECIMAL] = {is_decimal,  "a decimal number in a string, as \"12.50\""      },
-    [FORMAT_EMAIL] = {is_email,    "an e-mail address, as \"ann@example.com\""       },
-    [FORMAT_ID] = {is_id,       "an id: 32 lower-case hex digits"                 },
-    [FORMAT_KEY] = {is_key,      "letters, digits and _ . : -"                     },
-    [FORMAT_NUMBER] = {is_number,   "a whole number below 2^64 in a string"           },
-    [FORMAT_PASSWORD] = {is_password, "at least 8 bytes, no control characters"         },
-    [FORMAT_SYMBOL] = {is_symbol,   "a market, as \"BTC-USDT\""                       },
-    [FORMAT_SYMBOLS] = {is_symbols,  "markets between commas, as \"BTC-USDT,ETH-USDT\""},
-    [FORMAT_USERNAME] = {is_username, "a letter, then letters, digits and _ . -"        },
+    [FORMAT_ASSET] = {is_asset, "an asset, as \"USDT\""},
+    [FORMAT_DECIMAL] = {is_decimal, "a decimal number in a string, as \"12.50\""},
+    [FORMAT_EMAIL] = {is_email, "an e-mail address, as \"ann@example.com\""},
+    [FORMAT_ID] = {is_id, "an id: 32 lower-case hex digits"},
+    [FORMAT_KEY] = {is_key, "letters, digits and _ . : -"},
+    [FORMAT_NUMBER] = {is_number, "a whole number below 2^64 in a string"},
+    [FORMAT_PASSWORD] = {is_password, "at least 8 bytes, no control characters"},
+    [FORMAT_SYMBOL] = {is_symbol, "a market, as \"BTC-USDT\""},
+    [FORMAT_SYMBOLS] = {is_symbols, "markets between commas, as \"BTC-USDT,ETH-USDT\""},
+    [FORMAT_USERNAME] = {is_username, "a letter, then letters, digits and _ . -"},
 };
 
 /* ---- the walk ---- */
@@ -295,7 +294,7 @@ static enum err check_value(struct walk *w, const struct contract_limit *limit,
 static enum err check_list(struct walk *w, const struct contract_limit *limit,
                            const ProtobufCFieldDescriptor *field, const ProtobufCMessage *message)
 {
-    size_t count = *json_count(field, message);
+    size_t count = json_count(field, message);
     const char *items = *(const char *const *)json_value(field, message);
 
     size_t before = json_path_enter(&w->path, field->name, JSON_NOT_AN_ITEM);

@@ -1,6 +1,6 @@
 /*
- * The contract, as C tables: what proto/<files>.proto declare, written by proto/generate.py at build time.
- * Everything here is constant; thread-safe; nothing blocks.
+ * The contract, as C tables: what proto/<files>.proto declare, written by proto/generate.py at
+ * build time. Everything here is constant; thread-safe; nothing blocks.
  */
 #ifndef PROTO_CONTRACT_H
 #define PROTO_CONTRACT_H
@@ -14,21 +14,28 @@
 
 enum caller { CALLER_GUEST, CALLER_USER, CALLER_ADMIN, CALLER_SERVICE };
 enum permission { PERMISSION_NONE, PERMISSION_READ, PERMISSION_TRADE, PERMISSION_WITHDRAW };
-enum rate { RATE_DEFAULT, RATE_LOGIN, RATE_REGISTER, RATE_ORDERS, RATE_WITHDRAWALS, RATE_UNLIMITED };
+enum rate {
+    RATE_DEFAULT,
+    RATE_LOGIN,
+    RATE_REGISTER,
+    RATE_ORDERS,
+    RATE_WITHDRAWALS,
+    RATE_UNLIMITED
+};
 
 struct contract_method {
-    const char *name;                        /* "trading.Trading/PlaceOrder" */
+    const char *name; /* "trading.Trading/PlaceOrder" */
     const ProtobufCServiceDescriptor *service;
-    unsigned index;                          /* in the service */
+    unsigned index; /* in the service */
     const ProtobufCMessageDescriptor *input, *output;
-    const char *verb, *path;                 /* NULL: not on REST; path as "/api/v1/orders/{orderId}" */
-    const char *command;                     /* NULL: not on the WebSocket */
+    const char *verb, *path; /* NULL: not on REST; path as "/api/v1/orders/{orderId}" */
+    const char *command;     /* NULL: not on the WebSocket */
     enum caller caller;
     enum permission permission;
     enum rate rate;
     bool idempotent;
-    int success;                             /* HTTP status */
-    const char *content;                     /* the answer's media type; NULL: output as JSON */
+    int success;         /* HTTP status */
+    const char *content; /* the answer's media type; NULL: output as JSON */
     const char *summary;
 };
 
@@ -41,9 +48,9 @@ const struct contract_method *contract_command(const char *command); /* NULL: no
 
 /* An event that the gateway offers. */
 struct contract_event {
-    const char *channel;  /* "prices:{symbol}", "user.orders" */
-    const char *type;     /* "market.price" */
-    const char *topic;    /* "trading.market" */
+    const char *channel; /* "prices:{symbol}", "user.orders" */
+    const char *type;    /* "market.price" */
+    const char *topic;   /* "trading.market" */
     const ProtobufCMessageDescriptor *payload;
     enum caller caller;
     const char *summary;
@@ -52,9 +59,9 @@ extern const struct contract_event contract_events[];
 extern const size_t contract_event_count;
 
 /*
- * Checks a request against the limits its fields declare: sizes, required, formats, UTF-8, depth. On
- * ERR_INVALID ret_field (128 bytes) is the JSON path of the first wrong field and detail what would be
- * right. Every string without a declared limit has 256 bytes, every list 100 items.
+ * Checks a request against the limits its fields declare: sizes, required, formats, UTF-8, depth.
+ * On ERR_INVALID ret_field (128 bytes) is the JSON path of the first wrong field and detail what
+ * would be right. Every string without a declared limit has 256 bytes, every list 100 items.
  */
 #define CONTRACT_FIELD_SIZE 128
 MUST_CHECK enum err contract_check(const ProtobufCMessage *message,
@@ -68,7 +75,7 @@ extern const size_t contract_descriptors_size;
 /* Generated documents, NUL-terminated. */
 extern const char contract_openapi[]; /* OpenAPI 3.1, JSON */
 extern const size_t contract_openapi_size;
-extern const char contract_help[];    /* JSON: every command and endpoint with parameters */
+extern const char contract_help[]; /* JSON: every command and endpoint with parameters */
 extern const size_t contract_help_size;
 
 #endif

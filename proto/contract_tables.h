@@ -43,8 +43,8 @@ struct contract_limits {
 extern const struct contract_limits contract_limits[];
 extern const size_t contract_limits_count;
 
-/* Methods that have a command, sorted by it. */
-extern const struct contract_method *const contract_commands[];
+/* Where in contract_methods the commands are, sorted by command. */
+extern const uint16_t contract_commands[];
 extern const size_t contract_command_count;
 
 #endif

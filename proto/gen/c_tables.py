@@ -91,9 +91,9 @@ def method_tables(contract):
     yield f"const size_t contract_method_count = {len(contract.methods)};"
     yield ""
     commands = sorted((m.command, i) for i, m in enumerate(contract.methods) if m.command)
-    yield "const struct contract_method *const contract_commands[] = {"
+    yield "const uint16_t contract_commands[] = {"
     for command, i in commands:
-        yield f"    &contract_methods[{i}], /* {command} */"
+        yield f"    {i}, /* {command} */"
     yield "};"
     yield f"const size_t contract_command_count = {len(commands)};"
     yield ""
