@@ -42,7 +42,7 @@ enum err calls_new(const struct part_env *env, struct calls **ret, struct err_de
     enum err e = OK;
     for (size_t i = 0; i < contract_method_count && !e; i++) {
         const struct contract_method *m = &contract_methods[i];
-        if ((m->path || m->command) && !calls_client(c, m->name))
+        if ((m->path || m->command) && !m->local && !calls_client(c, m->name))
             e = add_part(c, env, m->name, detail);
     }
     if (e) {

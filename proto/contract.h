@@ -34,6 +34,7 @@ struct contract_method {
     enum permission permission;
     enum rate rate;
     bool idempotent;
+    bool local;          /* of "gateway.Gateway": the gateway answers it itself, no part has it */
     int success;         /* HTTP status */
     const char *content; /* the answer's media type; NULL: output as JSON */
     const char *summary;
@@ -42,7 +43,6 @@ struct contract_method {
 extern const struct contract_method contract_methods[]; /* sorted by name */
 extern const size_t contract_method_count;
 
-/* Methods of "gateway.Gateway" are answered by the gateway itself: no service has them. */
 const struct contract_method *contract_method(const char *name);     /* NULL: none */
 const struct contract_method *contract_command(const char *command); /* NULL: none */
 

@@ -83,6 +83,7 @@ def method_tables(contract):
         yield f"        .permission = PERMISSION_{m.permission},"
         yield f"        .rate = RATE_{m.rate},"
         yield f"        .idempotent = {str(m.idempotent).lower()},"
+        yield f"        .local = {str(m.local).lower()},"
         yield f"        .success = {m.success},"
         yield f"        .content = {c_string(m.content)},"
         yield f"        .summary = {c_string(m.summary)},"

@@ -116,6 +116,11 @@ class Method:
         return bool(self.verb or self.command)
 
     @property
+    def local(self) -> bool:
+        """The gateway answers it itself."""
+        return self.service == "gateway.Gateway"
+
+    @property
     def path_params(self) -> list:
         return re.findall(r"\{([^}]*)\}", self.path)
 
