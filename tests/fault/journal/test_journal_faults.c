@@ -239,6 +239,29 @@ static void a_power_failure_at_any_call_loses_nothing(void **state)
     }
 }
 
+/* A process dies, the next one starts, acts upon what it has read (and more or not), then the power
+ * fails. */
+static void what_a_start_has_read_survives_a_power_failure(void **state)
+{
+    struct fixture *f = *state;
+    unsigned count = calls_of_the_story(f, DISK_ALL);
+    for (unsigned n = 1; n <= 4 * count; n++) {
+        struct told told = {0};
+        disk_power_start();
+        disk_fault_set((struct disk_fault){
+            .calls = DISK_ALL, .nth = (n + 3) / 4, .number = EIO, .dead = true, .torn = n % 2});
+        tell(f, &told);
+        disk_fault_set((struct disk_fault){0});
+        assert_ok(reopen(f));
+        told = (struct told){.acknowledged = journal_last_seq(f->journal)};
+        if (n % 4 > 1) assert_true(tell_batch(f, 2, &told));
+        close_journal(f);
+        disk_power_cut(n);
+        assert_told_is_there(f, &told);
+        start_over(f);
+    }
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -254,6 +277,7 @@ int main(void)
         TEST(a_cut_that_fails_does_not_start_and_may_be_tried_again),
         TEST(a_snapshot_that_fails_leaves_the_older_ones),
         TEST(a_power_failure_at_any_call_loses_nothing),
+        TEST(what_a_start_has_read_survives_a_power_failure),
     };
     use_memory();
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -157,7 +157,7 @@ static void a_batch_has_at_most_its_maximum(void **state)
 static void a_batch_of_too_many_bytes_goes_in_several_records(void **state)
 {
     struct fixture *f = *state;
-    enum { COMMANDS = JOURNAL_BATCH_SIZE_MAX / JOURNAL_ENTRY_SIZE_MAX + 2 };
+    enum { COMMANDS = JOURNAL_BATCH_SIZE_MAX / JOURNAL_ENTRY_SIZE_MAX + 3 };
     f->toy.hold = true;
     start(f);
     struct add *adds = calloc(COMMANDS, sizeof *adds);
