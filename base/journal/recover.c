@@ -236,7 +236,7 @@ static enum err scan_segment(struct scan *s, uint64_t first_seq, bool first)
     enum err e = segment_open(s, first_seq);
     if (e) return e;
     const uint8_t *bytes;
-    struct segment_header h;
+    struct segment_header h = {0};
     if (s->size < SEGMENT_HEADER_SIZE) return corrupt(s, "the file ends within its header");
     e = view(s, 0, SEGMENT_HEADER_SIZE, &bytes);
     if (e) return e;

@@ -112,10 +112,7 @@ static inline enum err toy_submit(struct replica *r, uint64_t counter, uint64_t 
                                   enum err *ret)
 {
     struct add *a = calloc(1, sizeof *a);
-    *a = (struct add){
-        .entry = {counter, amount},
-          .ret = ret, .own = true
-    };
+    *a = (struct add){.entry = {counter, amount}, .ret = ret, .own = true};
     a->command.entry = a->entry;
     a->command.entry_size = sizeof a->entry;
     enum err e = replica_submit(r, &a->command);

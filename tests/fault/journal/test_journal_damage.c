@@ -197,6 +197,23 @@ static void damage_byte(struct fixture *f, uint64_t seq, const char *suffix)
     free(i.bytes);
 }
 
+/* What docs/journal.md tells an operator without a backup to do. */
+static void a_damaged_journal_can_be_cut_by_hand_where_the_message_says(void **state)
+{
+    struct fixture *f = *state;
+    write_records(f, (size_t[]){3, 2, 5}, 3);
+    struct image i = image_read(f, 1, "segment");
+    size_t last = last_record_at(&i);
+    i.bytes[last - 50] ^= 4; /* in the second record */
+    image_write(&i, i.size);
+    assert_damaged(f, "a damaged record, and more behind it (expected: seq 4)");
+    size_t offset;
+    assert_int_equal(sscanf(strstr(f->detail.text, "at offset"), "at offset %zu", &offset), 1);
+    image_write(&i, offset);
+    assert_opens_with(f, 3);
+    free(i.bytes);
+}
+
 static void with_both_snapshots_damaged_and_the_past_deleted_it_does_not_start(void **state)
 {
     struct fixture *f = *state;
@@ -405,6 +422,7 @@ int main(void)
         TEST(a_sector_lost_before_the_last_record_is_damage),
         TEST(every_flipped_byte_of_a_segment_is_refused),
         TEST(a_flipped_byte_of_a_snapshot_costs_nothing_while_the_older_is_good),
+        TEST(a_damaged_journal_can_be_cut_by_hand_where_the_message_says),
         TEST(with_both_snapshots_damaged_and_the_past_deleted_it_does_not_start),
         TEST(a_snapshot_that_was_passed_over_is_replaced_by_the_next),
         TEST(a_missing_segment_is_a_gap),

@@ -95,11 +95,7 @@ static size_t good_segment(uint8_t *ret)
     size_t at = SEGMENT_HEADER_SIZE;
     uint64_t seq = 1;
     for (size_t i = 0; i < 3; i++) {
-        struct iovec entries[] = {
-            {texts[i],     5          },
-            {texts[i],     8 + 300 * i},
-            {texts[2 - i], 16         }
-        };
+        struct iovec entries[] = {{texts[i], 5}, {texts[i], 8 + 300 * i}, {texts[2 - i], 16}};
         memset(texts[i] + 16, 'a' + (int)i, 600);
         size_t count = i + 1;
         record_put(seq, chain, entries, count, ret + at);

@@ -255,6 +255,34 @@ static void stopping_under_load_finishes_all_that_was_accepted(void **state)
     assert_same_after_restart(f);
 }
 
+static void *stopper(void *arg)
+{
+    stop(arg);
+    return NULL;
+}
+
+static void while_it_stops_new_commands_are_refused_and_old_ones_finished(void **state)
+{
+    struct fixture *f = *state;
+    f->toy.hold = true;
+    start(f);
+    struct replica *r = f->replica;
+    assert_ok(submit(f, 0, 1, NULL));
+    sem_wait(&f->toy.entered); /* held in its first batch, so it cannot end before we let it */
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, stopper, f), 0);
+    uint64_t accepted = 1;
+    for (enum err e = OK; e != ERR_CLOSED; accepted += e == OK)
+        e = toy_submit(r, 0, 1, NULL);
+    struct toy seen;
+    assert_err(replica_look(r, copy_toy, &seen, FAR_FUTURE), ERR_CLOSED);
+    f->toy.hold = false;
+    sem_post(&f->toy.go);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(atomic_load(&f->toy.finished), accepted);
+    assert_int_equal(f->toy.counters[0], accepted);
+}
+
 static void stopping_snapshots_only_what_has_changed(void **state)
 {
     struct fixture *f = *state;
@@ -305,6 +333,7 @@ int main(void)
         TEST(a_batch_of_too_many_bytes_goes_in_several_records),
         TEST(concurrent_commands_share_their_syncs_and_replay_equal),
         TEST(stopping_under_load_finishes_all_that_was_accepted),
+        TEST(while_it_stops_new_commands_are_refused_and_old_ones_finished),
         TEST(stopping_snapshots_only_what_has_changed),
         TEST(a_machine_that_cannot_load_does_not_start),
     };
