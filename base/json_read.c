@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "base/json_path.h"
 #include "base/json_type.h"
+#include "base/utf8.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -124,20 +125,25 @@ static enum err read_bytes(struct reading *r, const json_t *value, ProtobufCBina
     if (!json_is_string(value)) return refuse(r, "base64 in a string");
     size_t letters = json_string_length(value);
     if (!letters) return OK;
-    AUTO_FREE char *text = strdup(json_string_value(value));
-    AUTO_FREE uint8_t *data = malloc(letters);
-    if (!text || !data) return ERR_NO_MEMORY;
-
+    AUTO_BUF struct buf text;
+    buf_init(&text, letters);
+    if (buf_add(&text, json_string_value(value), letters)) return text.error;
     for (size_t i = 0; i < letters; i++) {
-        if (text[i] == '+') text[i] = '-';
-        if (text[i] == '/') text[i] = '_';
+        if (text.data[i] == '+') text.data[i] = '-';
+        if (text.data[i] == '/') text.data[i] = '_';
     }
     for (unsigned padding = 0;
-         letters % 4 == 0 && padding < 2 && text[letters - 1 - padding] == '=';)
-        text[letters - 1 - padding++] = 0;
+         letters % 4 == 0 && padding < 2 && text.data[letters - 1 - padding] == '=';)
+        text.data[letters - 1 - padding++] = 0;
+
+    uint8_t *data = malloc(letters);
+    if (!data) return ERR_NO_MEMORY;
     size_t size = letters;
-    if (base64url_decode(text, data, &size)) return refuse(r, "base64 in a string");
-    *ret = (ProtobufCBinaryData){.len = size, .data = TAKE(data)};
+    if (base64url_decode(text.data, data, &size)) {
+        free(data);
+        return refuse(r, "base64 in a string");
+    }
+    *ret = (ProtobufCBinaryData){.len = size, .data = data};
     return OK;
 }
 
@@ -357,11 +363,11 @@ enum err json_read(const char *text, size_t size, const ProtobufCMessageDescript
 {
     if (is_too_deep(text, size))
         return err_set(detail, ERR_INVALID, "more than %d levels deep", JSON_DEPTH_MAX);
-    json_error_t error;
+    json_error_t error = {0}; /* jansson says nothing when memory is out */
     AUTO_JSON json_t *root =
         json_loadb(text, size, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
     if (!root) {
-        if (json_error_code(&error) == json_error_out_of_memory) return ERR_NO_MEMORY;
+        if (!error.text[0]) return ERR_NO_MEMORY;
         return err_set(detail, ERR_INVALID, "%s (line %d, column %d)",
                        syntax_words(json_error_code(&error)), error.line, error.column);
     }
@@ -378,7 +384,7 @@ enum err json_read(const char *text, size_t size, const ProtobufCMessageDescript
 
 static json_t *text_to_json(ProtobufCType type, const char *text, size_t size)
 {
-    if (type != PROTOBUF_C_TYPE_BOOL) return json_stringn(text, size); /* NULL: not UTF-8 */
+    if (type != PROTOBUF_C_TYPE_BOOL) return json_stringn(text, size);
     if (size == 4 && !memcmp(text, "true", 4)) return json_true();
     if (size == 5 && !memcmp(text, "false", 5)) return json_false();
     return json_stringn(text, size);
@@ -420,10 +426,11 @@ enum err json_set_text(ProtobufCMessage *message, const char *name, const char *
     struct reading r = {.detail = detail};
     const ProtobufCFieldDescriptor *field = find_field(message->descriptor, name);
     if (!field) return refuse_unknown(&r, name);
+    if (!utf8_valid(text, strlen(text))) return err_set(detail, ERR_INVALID, "%s: not UTF-8", name);
     bool is_list = field->label == PROTOBUF_C_LABEL_REPEATED;
     AUTO_JSON json_t *value =
         is_list ? text_to_list(field->type, text) : text_to_json(field->type, text, strlen(text));
-    if (!value) return err_set(detail, ERR_INVALID, "%s: not UTF-8", name);
+    if (!value) return ERR_NO_MEMORY;
 
     AUTO_MESSAGE ProtobufCMessage *fresh = new_message(message->descriptor);
     if (!fresh) return ERR_NO_MEMORY;

@@ -86,27 +86,29 @@ static void json_survives_the_wire(void **state)
 static void values_have_more_than_one_spelling(void **state)
 {
     (void)state;
+    /* clang-format off */
     static const struct {
         const char *text, *same_as;
     } rows[] = {
-        {"{\"i32\":\"-5\"}",                                           "{\"i32\":-5}"                             },
-        {"{\"i32\":5.0}",                                              "{\"i32\":5}"                              },
-        {"{\"i32\":1e3}",                                              "{\"i32\":1000}"                           },
-        {"{\"u32\":-0}",                                               "{\"u32\":0}"                              },
-        {"{\"i64\":-7}",                                               "{\"i64\":\"-7\"}"                         },
-        {"{\"u64\":9223372036854775807}",                              "{\"u64\":\"9223372036854775807\"}"        },
-        {"{\"u64\":9007199254740992.0}",                               "{\"u64\":\"9007199254740992\"}"           },
-        {"{\"colour\":7}",                                             "{\"colour\":\"DEEP_BLUE\"}"               },
-        {"{\"colour\":-3}",                                            "{\"colour\":\"BELOW\"}"                   },
-        {"{\"at_time\":\"2026-01-31T23:59:59Z\"}",                     "{\"atTime\":\"2026-01-31T23:59:59.000Z\"}"},
+        {"{\"i32\":\"-5\"}", "{\"i32\":-5}"},
+        {"{\"i32\":5.0}", "{\"i32\":5}"},
+        {"{\"i32\":1e3}", "{\"i32\":1000}"},
+        {"{\"u32\":-0}", "{\"u32\":0}"},
+        {"{\"i64\":-7}", "{\"i64\":\"-7\"}"},
+        {"{\"u64\":9223372036854775807}", "{\"u64\":\"9223372036854775807\"}"},
+        {"{\"u64\":9007199254740992.0}", "{\"u64\":\"9007199254740992\"}"},
+        {"{\"colour\":7}", "{\"colour\":\"DEEP_BLUE\"}"},
+        {"{\"colour\":-3}", "{\"colour\":\"BELOW\"}"},
+        {"{\"at_time\":\"2026-01-31T23:59:59Z\"}", "{\"atTime\":\"2026-01-31T23:59:59.000Z\"}"},
         {"{\"atTime\":\"2026-02-01T01:59:59.1239+02:00\"}",
-         "{\"atTime\":\"2026-01-31T23:59:59.123Z\"}"                                                              },
-        {"{\"inner\":{\"text_of_inner\":\"x\"}}",                      "{\"inner\":{\"textOfInner\":\"x\"}}"      },
-        {"{\"raw\":\"__8\"}",                                          "{\"raw\":\"//8=\"}"                       },
-        {"{\"raw\":\"/w\"}",                                           "{\"raw\":\"/w==\"}"                       },
-        {"{\"text\":null,\"u64s\":null,\"inner\":null,\"flag\":null}", "{}"                                       },
-        {" { \"text\" : \"\\u00e9\" } \n",                             "{\"text\":\"\xC3\xA9\"}"                  },
+         "{\"atTime\":\"2026-01-31T23:59:59.123Z\"}"},
+        {"{\"inner\":{\"text_of_inner\":\"x\"}}", "{\"inner\":{\"textOfInner\":\"x\"}}"},
+        {"{\"raw\":\"__8\"}", "{\"raw\":\"//8=\"}"},
+        {"{\"raw\":\"/w\"}", "{\"raw\":\"/w==\"}"},
+        {"{\"text\":null,\"u64s\":null,\"inner\":null,\"flag\":null}", "{}"},
+        {" { \"text\" : \"\\u00e9\"} \n", "{\"text\":\"\xC3\xA9\"}"},
     };
+    /* clang-format on */
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         ProtobufCMessage *message = read_ok(rows[i].text);
         ProtobufCMessage *same = read_ok(rows[i].same_as);
@@ -119,92 +121,97 @@ static void values_have_more_than_one_spelling(void **state)
     }
 }
 
+/* clang-format off */
+static const struct {
+    const char *text, *detail;
+} bad_input[] = {
+    {"{\"colr\":1}", "colr: no such field"},
+    {"{\"inner\":{\"deeper\":{\"x\":1}}}", "inner.deeper.x: no such field"},
+    {"{\"inners\":[{},{\"more\":[{\"y\":0}]}]}", "inners[1].more[0].y: no such field"},
+    {"{\"Text\":\"\"}", "Text: no such field"},
+    {"{\"attime\":null}", "attime: no such field"},
+    {"{\"at_Time\":null}", "at_Time: no such field"},
+    {"{\"text\":1}", "text: a string"},
+    {"{\"text\":true}", "text: a string"},
+    {"{\"flag\":\"true\"}", "flag: true or false"},
+    {"{\"flag\":0}", "flag: true or false"},
+    {"{\"i32\":2147483648}", "i32: an integer of 32 bits"},
+    {"{\"i32\":-2147483649}", "i32: an integer of 32 bits"},
+    {"{\"i32\":1.5}", "i32: an integer of 32 bits"},
+    {"{\"i32\":\"\"}", "i32: an integer of 32 bits"},
+    {"{\"i32\":\"-\"}", "i32: an integer of 32 bits"},
+    {"{\"i32\":\"+1\"}", "i32: an integer of 32 bits"},
+    {"{\"i32\":\" 1\"}", "i32: an integer of 32 bits"},
+    {"{\"i32\":\"1e2\"}", "i32: an integer of 32 bits"},
+    {"{\"i32\":\"0x10\"}", "i32: an integer of 32 bits"},
+    {"{\"i32\":{}}", "i32: an integer of 32 bits"},
+    {"{\"u32\":4294967296}", "u32: an integer from 0 to 2^32 - 1"},
+    {"{\"u32\":-1}", "u32: an integer from 0 to 2^32 - 1"},
+    {"{\"i64\":\"9223372036854775808\"}", "i64: an integer of 64 bits, in a string"},
+    {"{\"i64\":\"-9223372036854775809\"}", "i64: an integer of 64 bits, in a string"},
+    {"{\"i64\":1e16}", "i64: an integer of 64 bits, in a string"},
+    {"{\"u64\":\"18446744073709551616\"}", "u64: an integer from 0 to 2^64 - 1, in a string"},
+    {"{\"u64\":\"184467440737095516150\"}", "u64: an integer from 0 to 2^64 - 1, in a string"},
+    {"{\"u64s\":[\"1\",\"-1\"]}", "u64s[1]: an integer from 0 to 2^64 - 1, in a string"},
+    {"{\"u64\":9223372036854775808}",
+     "a number is too large; write 64-bit integers as strings (line 1, column 26)"},
+    {"{\"i32\":1e999}",
+     "a number is too large; write 64-bit integers as strings (line 1, column 12)"},
+    {"{\"colour\":\"BLUE\"}", "colour: one of BELOW, COLOUR_UNSPECIFIED, RED, DEEP_BLUE"},
+    {"{\"colour\":\"red\"}", "colour: one of BELOW, COLOUR_UNSPECIFIED, RED, DEEP_BLUE"},
+    {"{\"colour\":2}", "colour: one of BELOW, COLOUR_UNSPECIFIED, RED, DEEP_BLUE"},
+    {"{\"colour\":4294967297}", "colour: one of BELOW, COLOUR_UNSPECIFIED, RED, DEEP_BLUE"},
+    {"{\"raw\":\"A\"}", "raw: base64 in a string"},
+    {"{\"raw\":\"AB==\"}", "raw: base64 in a string"},
+    {"{\"raw\":\"AA=\"}", "raw: base64 in a string"},
+    {"{\"raw\":\"====\"}", "raw: base64 in a string"},
+    {"{\"raw\":\"A A=\"}", "raw: base64 in a string"},
+    {"{\"raw\":[1]}", "raw: base64 in a string"},
+    {"{\"atTime\":\"2026-02-30T00:00:00Z\"}",
+     "atTime: a time, as \"2026-01-31T23:59:59.123Z\""},
+    {"{\"atTime\":\"0000-12-31T00:00:00Z\"}",
+     "atTime: a time, as \"2026-01-31T23:59:59.123Z\""},
+    {"{\"atTime\":{\"seconds\":1}}", "atTime: a time, as \"2026-01-31T23:59:59.123Z\""},
+    {"{\"inner\":[]}", "inner: an object"},
+    {"{\"inner\":\"x\"}", "inner: an object"},
+    {"{\"inners\":{}}", "inners: a list"},
+    {"{\"inners\":[null]}", "inners[0]: an object"},
+    {"{\"texts\":[\"a\",null]}", "texts[1]: a string"},
+    {"{\"at_time\":null,\"atTime\":null}", "atTime: only once"},
+    {"{\"inner\":{\"textOfInner\":\"1\",\"text_of_inner\":\"2\"}}",
+     "inner.textOfInner: only once"},
+    {"{\"text\":\"1\",\"text\":\"2\"}", "a key is there twice (line 1, column 18)"},
+    {"{\"text\":\"\\u0000\"}", "a NUL character in a string (line 1, column 16)"},
+    {"{\"text\":\"\xC0\x80\"}", "not UTF-8 (line 1, column 9)"},
+    {"{\"text\":\"\xED\xA0\x80\"}", "not UTF-8 (line 1, column 9)"},
+    {"{\"text\":\"\\ud800\"}", "not JSON (line 1, column 16)"},
+    {"{} {}", "something follows the object (line 1, column 4)"},
+    {"{", "ends too early (line 1, column 1)"},
+    {"", "ends too early (line 1, column 0)"},
+    {"[]", "an object"},
+    {"\"x\"", "an object"},
+    {"null", "an object"},
+    {"{'text':1}", "not JSON (line 1, column 2)"},
+    {"{\"i32\":01}", "not JSON (line 1, column 8)"},
+    {"{\"i32\":NaN}", "not JSON (line 1, column 10)"},
+    {"{\"text\":\"a\nb\"}", "not JSON (line 1, column 10)"},
+};
+/* clang-format on */
+
 static void bad_input_is_refused_by_name(void **state)
 {
     (void)state;
-    static const struct {
-        const char *text, *detail;
-    } rows[] = {
-        {"{\"colr\":1}",                                                "colr: no such field"                                     },
-        {"{\"inner\":{\"deeper\":{\"x\":1}}}",                          "inner.deeper.x: no such field"                           },
-        {"{\"inners\":[{},{\"more\":[{\"y\":0}]}]}",                    "inners[1].more[0].y: no such field"                      },
-        {"{\"Text\":\"\"}",                                             "Text: no such field"                                     },
-        {"{\"attime\":null}",                                           "attime: no such field"                                   },
-        {"{\"at_Time\":null}",                                          "at_Time: no such field"                                  },
-        {"{\"text\":1}",                                                "text: a string"                                          },
-        {"{\"text\":true}",                                             "text: a string"                                          },
-        {"{\"flag\":\"true\"}",                                         "flag: true or false"                                     },
-        {"{\"flag\":0}",                                                "flag: true or false"                                     },
-        {"{\"i32\":2147483648}",                                        "i32: an integer of 32 bits"                              },
-        {"{\"i32\":-2147483649}",                                       "i32: an integer of 32 bits"                              },
-        {"{\"i32\":1.5}",                                               "i32: an integer of 32 bits"                              },
-        {"{\"i32\":\"\"}",                                              "i32: an integer of 32 bits"                              },
-        {"{\"i32\":\"-\"}",                                             "i32: an integer of 32 bits"                              },
-        {"{\"i32\":\"+1\"}",                                            "i32: an integer of 32 bits"                              },
-        {"{\"i32\":\" 1\"}",                                            "i32: an integer of 32 bits"                              },
-        {"{\"i32\":\"1e2\"}",                                           "i32: an integer of 32 bits"                              },
-        {"{\"i32\":\"0x10\"}",                                          "i32: an integer of 32 bits"                              },
-        {"{\"i32\":{}}",                                                "i32: an integer of 32 bits"                              },
-        {"{\"u32\":4294967296}",                                        "u32: an integer from 0 to 2^32 - 1"                      },
-        {"{\"u32\":-1}",                                                "u32: an integer from 0 to 2^32 - 1"                      },
-        {"{\"i64\":\"9223372036854775808\"}",                           "i64: an integer of 64 bits, in a string"                 },
-        {"{\"i64\":\"-9223372036854775809\"}",                          "i64: an integer of 64 bits, in a string"                 },
-        {"{\"i64\":1e16}",                                              "i64: an integer of 64 bits, in a string"                 },
-        {"{\"u64\":\"18446744073709551616\"}",                          "u64: an integer from 0 to 2^64 - 1, in a string"         },
-        {"{\"u64\":\"184467440737095516150\"}",                         "u64: an integer from 0 to 2^64 - 1, in a string"         },
-        {"{\"u64s\":[\"1\",\"-1\"]}",                                   "u64s[1]: an integer from 0 to 2^64 - 1, in a string"     },
-        {"{\"u64\":9223372036854775808}",
-         "a number is too large; write 64-bit integers as strings (line 1, column 26)"                                            },
-        {"{\"i32\":1e999}",
-         "a number is too large; write 64-bit integers as strings (line 1, column 12)"                                            },
-        {"{\"colour\":\"BLUE\"}",                                       "colour: one of BELOW, COLOUR_UNSPECIFIED, RED, DEEP_BLUE"},
-        {"{\"colour\":\"red\"}",                                        "colour: one of BELOW, COLOUR_UNSPECIFIED, RED, DEEP_BLUE"},
-        {"{\"colour\":2}",                                              "colour: one of BELOW, COLOUR_UNSPECIFIED, RED, DEEP_BLUE"},
-        {"{\"colour\":4294967297}",                                     "colour: one of BELOW, COLOUR_UNSPECIFIED, RED, DEEP_BLUE"},
-        {"{\"raw\":\"A\"}",                                             "raw: base64 in a string"                                 },
-        {"{\"raw\":\"AB==\"}",                                          "raw: base64 in a string"                                 },
-        {"{\"raw\":\"AA=\"}",                                           "raw: base64 in a string"                                 },
-        {"{\"raw\":\"====\"}",                                          "raw: base64 in a string"                                 },
-        {"{\"raw\":\"A A=\"}",                                          "raw: base64 in a string"                                 },
-        {"{\"raw\":[1]}",                                               "raw: base64 in a string"                                 },
-        {"{\"atTime\":\"2026-02-30T00:00:00Z\"}",
-         "atTime: a time, as \"2026-01-31T23:59:59.123Z\""                                                                        },
-        {"{\"atTime\":\"0000-12-31T00:00:00Z\"}",
-         "atTime: a time, as \"2026-01-31T23:59:59.123Z\""                                                                        },
-        {"{\"atTime\":{\"seconds\":1}}",                                "atTime: a time, as \"2026-01-31T23:59:59.123Z\""         },
-        {"{\"inner\":[]}",                                              "inner: an object"                                        },
-        {"{\"inner\":\"x\"}",                                           "inner: an object"                                        },
-        {"{\"inners\":{}}",                                             "inners: a list"                                          },
-        {"{\"inners\":[null]}",                                         "inners[0]: an object"                                    },
-        {"{\"texts\":[\"a\",null]}",                                    "texts[1]: a string"                                      },
-        {"{\"at_time\":null,\"atTime\":null}",                          "atTime: only once"                                       },
-        {"{\"inner\":{\"textOfInner\":\"1\",\"text_of_inner\":\"2\"}}",
-         "inner.textOfInner: only once"                                                                                           },
-        {"{\"text\":\"1\",\"text\":\"2\"}",                             "a key is there twice (line 1, column 18)"                },
-        {"{\"text\":\"\\u0000\"}",                                      "a NUL character in a string (line 1, column 16)"         },
-        {"{\"text\":\"\xC0\x80\"}",                                     "not UTF-8 (line 1, column 9)"                            },
-        {"{\"text\":\"\xED\xA0\x80\"}",                                 "not UTF-8 (line 1, column 9)"                            },
-        {"{\"text\":\"\\ud800\"}",                                      "not JSON (line 1, column 16)"                            },
-        {"{} {}",                                                       "something follows the object (line 1, column 4)"         },
-        {"{",                                                           "ends too early (line 1, column 1)"                       },
-        {"",                                                            "ends too early (line 1, column 0)"                       },
-        {"[]",                                                          "an object"                                               },
-        {"\"x\"",                                                       "an object"                                               },
-        {"null",                                                        "an object"                                               },
-        {"{'text':1}",                                                  "not JSON (line 1, column 2)"                             },
-        {"{\"i32\":01}",                                                "not JSON (line 1, column 8)"                             },
-        {"{\"i32\":NaN}",                                               "not JSON (line 1, column 10)"                             },
-        {"{\"text\":\"a\nb\"}",                                         "not JSON (line 1, column 10)"                             },
-    };
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+    for (size_t i = 0; i < sizeof bad_input / sizeof bad_input[0]; i++) {
         ProtobufCMessage *message = NULL;
         struct err_detail detail = {""};
-        assert_err(json_read(rows[i].text, strlen(rows[i].text), EVERYTHING, &message, &detail),
-                   ERR_INVALID);
-        assert_string_equal(detail.text, rows[i].detail);
+        assert_err(
+            json_read(bad_input[i].text, strlen(bad_input[i].text), EVERYTHING, &message, &detail),
+            ERR_INVALID);
+        assert_string_equal(detail.text, bad_input[i].detail);
         assert_null(message);
-        assert_err(json_read(rows[i].text, strlen(rows[i].text), EVERYTHING, &message, NULL),
-                   ERR_INVALID);
+        assert_err(
+            json_read(bad_input[i].text, strlen(bad_input[i].text), EVERYTHING, &message, NULL),
+            ERR_INVALID);
     }
 }
 
@@ -314,17 +321,18 @@ static void strings_are_escaped(void **state)
         size_t size;
         const char *expected;
     } rows[] = {
-        {"",               0,  "\"\""                         },
-        {"plain / text",   12, "\"plain / text\""             },
-        {"\b\t\n\f\r\"\\", 7,  "\"\\b\\t\\n\\f\\r\\\"\\\\\""  },
-        {"\0\x01\x1F\x7F", 4,  "\"\\u0000\\u0001\\u001f\x7F\""},
-        {"\xC3\xA9",       2,  "\"\xC3\xA9\""                 },
-        {"\xC3",           1,  "\"\xEF\xBF\xBD\""             },
+        {"", 0, "\"\""},
+        {"plain / text", 12, "\"plain / text\""},
+        {"\b\t\n\f\r\"\\", 7, "\"\\b\\t\\n\\f\\r\\\"\\\\\""},
+        {"\0\x01\x1F\x7F", 4, "\"\\u0000\\u0001\\u001f\x7F\""},
+        {"\xC3\xA9", 2, "\"\xC3\xA9\""},
+        {"\xC3", 1, "\"\xEF\xBF\xBD\""},
         {"a\xFF\xFE"
-         "b",     4,
+         "b",
+         4,
          "\"a\xEF\xBF\xBD\xEF\xBF\xBD"
-         "b\""                                                },
-        {"\xE2\x82",       2,  "\"\xEF\xBF\xBD\xEF\xBF\xBD\"" },
+         "b\""},
+        {"\xE2\x82", 2, "\"\xEF\xBF\xBD\xEF\xBF\xBD\""},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         AUTO_BUF struct buf out;
@@ -340,22 +348,22 @@ static void a_field_is_set_from_text(void **state)
     static const struct {
         const char *name, *text, *same_as;
     } rows[] = {
-        {"text",    "x,y",                  "{\"text\":\"x,y\"}"                   },
-        {"text",    "",                     "{}"                                   },
-        {"flag",    "true",                 "{\"flag\":true}"                      },
-        {"flag",    "false",                "{}"                                   },
-        {"i32",     "-12",                  "{\"i32\":-12}"                        },
-        {"u64",     "18446744073709551615", "{\"u64\":\"18446744073709551615\"}"   },
-        {"colour",  "RED",                  "{\"colour\":\"RED\"}"                 },
-        {"raw",     "AQ",                   "{\"raw\":\"AQ==\"}"                   },
-        {"atTime",  "2026-01-31T23:59:59Z", "{\"atTime\":\"2026-01-31T23:59:59Z\"}"},
+        {"text", "x,y", "{\"text\":\"x,y\"}"},
+        {"text", "", "{}"},
+        {"flag", "true", "{\"flag\":true}"},
+        {"flag", "false", "{}"},
+        {"i32", "-12", "{\"i32\":-12}"},
+        {"u64", "18446744073709551615", "{\"u64\":\"18446744073709551615\"}"},
+        {"colour", "RED", "{\"colour\":\"RED\"}"},
+        {"raw", "AQ", "{\"raw\":\"AQ==\"}"},
+        {"atTime", "2026-01-31T23:59:59Z", "{\"atTime\":\"2026-01-31T23:59:59Z\"}"},
         {"at_time", "2026-01-31T23:59:59Z", "{\"atTime\":\"2026-01-31T23:59:59Z\"}"},
-        {"texts",   "",                     "{}"                                   },
-        {"texts",   "a",                    "{\"texts\":[\"a\"]}"                  },
-        {"texts",   "a,,b,",                "{\"texts\":[\"a\",\"\",\"b\",\"\"]}"  },
-        {"flags",   "true,false",           "{\"flags\":[true,false]}"             },
-        {"u64s",    "1,2",                  "{\"u64s\":[\"1\",\"2\"]}"             },
-        {"colours", "RED,BELOW",            "{\"colours\":[\"RED\",\"BELOW\"]}"    },
+        {"texts", "", "{}"},
+        {"texts", "a", "{\"texts\":[\"a\"]}"},
+        {"texts", "a,,b,", "{\"texts\":[\"a\",\"\",\"b\",\"\"]}"},
+        {"flags", "true,false", "{\"flags\":[true,false]}"},
+        {"u64s", "1,2", "{\"u64s\":[\"1\",\"2\"]}"},
+        {"colours", "RED,BELOW", "{\"colours\":[\"RED\",\"BELOW\"]}"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         ProtobufCMessage *message = read_ok("{}");
@@ -376,17 +384,17 @@ static void bad_text_leaves_the_field_alone(void **state)
     static const struct {
         const char *name, *text, *detail;
     } rows[] = {
-        {"nope",   "1",      "nope: no such field"                                     },
-        {"inner",  "{}",     "inner: an object"                                        },
-        {"i32",    "1.5",    "i32: an integer of 32 bits"                              },
-        {"i32",    "",       "i32: an integer of 32 bits"                              },
-        {"flag",   "yes",    "flag: true or false"                                     },
-        {"flag",   "1",      "flag: true or false"                                     },
-        {"colour", "GREEN",  "colour: one of BELOW, COLOUR_UNSPECIFIED, RED, DEEP_BLUE"},
-        {"u64s",   "1,x",    "u64s[1]: an integer from 0 to 2^64 - 1, in a string"     },
-        {"u64s",   "1,",     "u64s[1]: an integer from 0 to 2^64 - 1, in a string"     },
-        {"text",   "\xFF",   "text: not UTF-8"                                         },
-        {"texts",  "a,\xFF", "texts: not UTF-8"                                        },
+        {"nope", "1", "nope: no such field"},
+        {"inner", "{}", "inner: an object"},
+        {"i32", "1.5", "i32: an integer of 32 bits"},
+        {"i32", "", "i32: an integer of 32 bits"},
+        {"flag", "yes", "flag: true or false"},
+        {"flag", "1", "flag: true or false"},
+        {"colour", "GREEN", "colour: one of BELOW, COLOUR_UNSPECIFIED, RED, DEEP_BLUE"},
+        {"u64s", "1,x", "u64s[1]: an integer from 0 to 2^64 - 1, in a string"},
+        {"u64s", "1,", "u64s[1]: an integer from 0 to 2^64 - 1, in a string"},
+        {"text", "\xFF", "text: not UTF-8"},
+        {"texts", "a,\xFF", "texts: not UTF-8"},
     };
     ProtobufCMessage *message = read_ok(full);
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {

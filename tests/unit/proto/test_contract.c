@@ -101,30 +101,32 @@ static void check_row(const struct row *row)
 static void requests_are_checked_field_by_field(void **state)
 {
     (void)state;
+    /* clang-format off */
     static const struct row rows[] = {
-        {PLACE,                               "{" GOOD "}",                                              NULL,               NULL                       },
-        {PLACE,                               "{" GOOD ",\"price\":\"\",\"clientOrderId\":\"\"}",        NULL,               NULL                       },
-        {PLACE,                               "{}",                                                      "symbol",           "is required"              },
-        {PLACE,                               "{\"symbol\":\"BTC-USDT\"}",                               "side",             "is required"              },
-        {PLACE,                               "{\"symbol\":\"BTC-USDT\",\"side\":\"SIDE_UNSPECIFIED\"}", "side",             "is required"              },
-        {PLACE,                               "{\"symbol\":\"btc\"}",                                    "symbol",           "a market, as \"BTC-USDT\""},
-        {PLACE,                               "{" GOOD ",\"price\":\"1.\"}",                             "price",
-         "a decimal number in a string, as \"12.50\""                                                                                                   },
-        {PLACE,                               "{" GOOD ",\"clientOrderId\":\"a b\"}",                    "clientOrderId",
-         "letters, digits and _ . : -"                                                                                                                  },
-        {BATCH,                               "{}",                                                      "orders",           "is required"              },
-        {BATCH,                               "{\"orders\":[{" GOOD "},{" GOOD "}]}",                    NULL,               NULL                       },
-        {BATCH,                               "{\"orders\":[{" GOOD "},{" GOOD ",\"price\":\"x\"}]}",    "orders[1].price",
-         "a decimal number in a string, as \"12.50\""                                                                                                   },
-        {BATCH,                               "{\"orders\":[{" GOOD "},{}]}",                            "orders[1].symbol", "is required"              },
-        {ORDERS,                              "{}",                                                      NULL,               NULL                       },
-        {ORDERS,                              "{\"limit\":200}",                                         NULL,               NULL                       },
-        {ORDERS,                              "{\"limit\":201}",                                         "limit",            "at most 200"              },
-        {ORDERS,                              "{\"limit\":4294967295}",                                  "limit",            "at most 200"              },
-        {SUBSCRIBE,                           "{\"channels\":[\"\",\"x\"]}",                             "channels[0]",      "is required"              },
-        {SUBSCRIBE,                           "{\"channels\":[\"x\"],\"since\":{\"epoch\":\"1\"}}",      NULL,               NULL                       },
-        {&events__replay_request__descriptor, "{}",                                                      NULL,               NULL                       },
+        {PLACE, "{" GOOD "}", NULL, NULL},
+        {PLACE, "{" GOOD ",\"price\":\"\",\"clientOrderId\":\"\"}", NULL, NULL},
+        {PLACE, "{}", "symbol", "is required"},
+        {PLACE, "{\"symbol\":\"BTC-USDT\"}", "side", "is required"},
+        {PLACE, "{\"symbol\":\"BTC-USDT\",\"side\":\"SIDE_UNSPECIFIED\"}", "side", "is required"},
+        {PLACE, "{\"symbol\":\"btc\"}", "symbol", "a market, as \"BTC-USDT\""},
+        {PLACE, "{" GOOD ",\"price\":\"1.\"}", "price",
+         "a decimal number in a string, as \"12.50\""},
+        {PLACE, "{" GOOD ",\"clientOrderId\":\"a b\"}", "clientOrderId",
+         "letters, digits and _ . : -"},
+        {BATCH, "{}", "orders", "is required"},
+        {BATCH, "{\"orders\":[{" GOOD "},{" GOOD "}]}", NULL, NULL},
+        {BATCH, "{\"orders\":[{" GOOD "},{" GOOD ",\"price\":\"x\"}]}", "orders[1].price",
+         "a decimal number in a string, as \"12.50\""},
+        {BATCH, "{\"orders\":[{" GOOD "},{}]}", "orders[1].symbol", "is required"},
+        {ORDERS, "{}", NULL, NULL},
+        {ORDERS, "{\"limit\":200}", NULL, NULL},
+        {ORDERS, "{\"limit\":201}", "limit", "at most 200"},
+        {ORDERS, "{\"limit\":4294967295}", "limit", "at most 200"},
+        {SUBSCRIBE, "{\"channels\":[\"\",\"x\"]}", "channels[0]", "is required"},
+        {SUBSCRIBE, "{\"channels\":[\"x\"],\"since\":{\"epoch\":\"1\"}}", NULL, NULL},
+        {&events__replay_request__descriptor, "{}", NULL, NULL},
     };
+    /* clang-format on */
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
         check_row(&rows[i]);
 }
@@ -133,20 +135,22 @@ static void requests_are_checked_field_by_field(void **state)
 static void texts_have_a_maximum(void **state)
 {
     (void)state;
+    /* clang-format off */
     static const struct {
         const ProtobufCMessageDescriptor *type;
         const char *before, *after, *field;
         size_t max;
     } rows[] = {
-        {ORDERS,                               "{\"cursor\":\"",                      "\"}",   "cursor",          128},
-        {PLACE,                                "{" GOOD ",\"clientOrderId\":\"",      "\"}",   "clientOrderId",   36 },
-        {PLACE,                                "{" GOOD ",\"price\":\"",              "\"}",   "price",           32 },
-        {BATCH,                                "{\"orders\":[{" GOOD ",\"price\":\"", "\"}]}", "orders[0].price", 32 },
-        {SUBSCRIBE,                            "{\"channels\":[\"",                   "\"]}",  "channels[0]",     256},
-        {&trading__market__descriptor,         "{\"status\":\"",                      "\"}",   "status",          256},
+        {ORDERS, "{\"cursor\":\"", "\"}", "cursor", 128},
+        {PLACE, "{" GOOD ",\"clientOrderId\":\"", "\"}", "clientOrderId", 36},
+        {PLACE, "{" GOOD ",\"price\":\"", "\"}", "price", 32},
+        {BATCH, "{\"orders\":[{" GOOD ",\"price\":\"", "\"}]}", "orders[0].price", 32},
+        {SUBSCRIBE, "{\"channels\":[\"", "\"]}", "channels[0]", 256},
+        {&trading__market__descriptor, "{\"status\":\"", "\"}", "status", 256},
         {&users__register_request__descriptor,
-         "{\"email\":\"a@b.c\",\"username\":\"ann\",\"password\":\"",                 "\"}",   "password",        72 },
+         "{\"email\":\"a@b.c\",\"username\":\"ann\",\"password\":\"", "\"}", "password", 72},
     };
+    /* clang-format on */
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         char expected[64];
         (void)snprintf(expected, sizeof expected, "at most %zu bytes", rows[i].max);
@@ -172,10 +176,10 @@ static void lists_have_a_maximum(void **state)
         const char *name, *item;
         size_t max;
     } rows[] = {
-        {BATCH,                             "orders",   "{" GOOD "}", 200 },
-        {SUBSCRIBE,                         "channels", "\"x\"",      100 },
-        {&trading__depth__descriptor,       "bids",     "{}",         100 }, /* says nothing: 100 */
-        {&wallet__hold_request__descriptor, "holds",    "{}",         8192},
+        {BATCH, "orders", "{" GOOD "}", 200},
+        {SUBSCRIBE, "channels", "\"x\"", 100},
+        {&trading__depth__descriptor, "bids", "{}", 100}, /* says nothing: 100 */
+        {&wallet__hold_request__descriptor, "holds", "{}", 8192},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         char expected[64];
@@ -247,11 +251,12 @@ static void a_password_has_no_control_characters(void **state)
         const char *text;
         enum err expected;
     } rows[] = {
-        {"12345678",         OK         },
-        {"1234567\x7F",      ERR_INVALID},
-        {"1234567\n",        ERR_INVALID},
+        {"12345678", OK},
+        {"1234567\x7F", ERR_INVALID},
+        {"1234567\n", ERR_INVALID},
         {"\x01"
-         "2345678", ERR_INVALID},
+         "2345678",
+         ERR_INVALID},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         char text[16];
@@ -267,19 +272,19 @@ static const struct {
     const char *format, *name, *others;
     const ProtobufCMessageDescriptor *type;
 } users_of_formats[] = {
-    {"asset",    "asset",         "{}",                                               &wallet__statement_request__descriptor },
-    {"decimal",  "price",         "{" GOOD "}",                                       PLACE                                  },
-    {"email",    "email",         "{\"username\":\"ann\",\"password\":\"12345678\"}",
-     &users__register_request__descriptor                                                                                    },
-    {"id",       "userId",        "{}",                                               &users__get_user_request__descriptor   },
-    {"key",      "clientOrderId", "{" GOOD "}",                                       PLACE                                  },
-    {"number",   "orderId",       "{}",                                               &trading__get_order_request__descriptor},
-    {"password", "password",      "{\"email\":\"a@b.c\",\"username\":\"ann\"}",
-     &users__register_request__descriptor                                                                                    },
-    {"symbol",   "symbol",        "{}",                                               &trading__ticker_request__descriptor   },
-    {"symbols",  "symbols",       "{}",                                               &trading__quotes_request__descriptor   },
-    {"username", "username",      "{\"email\":\"a@b.c\",\"password\":\"12345678\"}",
-     &users__register_request__descriptor                                                                                    },
+    {"asset", "asset", "{}", &wallet__statement_request__descriptor},
+    {"decimal", "price", "{" GOOD "}", PLACE},
+    {"email", "email", "{\"username\":\"ann\",\"password\":\"12345678\"}",
+     &users__register_request__descriptor},
+    {"id", "userId", "{}", &users__get_user_request__descriptor},
+    {"key", "clientOrderId", "{" GOOD "}", PLACE},
+    {"number", "orderId", "{}", &trading__get_order_request__descriptor},
+    {"password", "password", "{\"email\":\"a@b.c\",\"username\":\"ann\"}",
+     &users__register_request__descriptor},
+    {"symbol", "symbol", "{}", &trading__ticker_request__descriptor},
+    {"symbols", "symbols", "{}", &trading__quotes_request__descriptor},
+    {"username", "username", "{\"email\":\"a@b.c\",\"password\":\"12345678\"}",
+     &users__register_request__descriptor},
 };
 #define FORMAT_COUNT (sizeof users_of_formats / sizeof users_of_formats[0])
 
