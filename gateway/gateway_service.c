@@ -1,0 +1,293 @@
+/* Wiring: configuration, the listeners and what stands behind them, start and stop. */
+#include "gateway_part.h"
+
+#include "auth.h"
+#include "calls.h"
+#include "command.h"
+#include "feed.h"
+#include "health.h"
+#include "hub.h"
+#include "listener.h"
+#include "rest.h"
+#include "sse.h"
+#include "ws.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PORT_KEY(key, port, what)                                                                  \
+    {                                                                                              \
+        "gateway." key, CONFIG_INT, port, 0, 65535, what "; 0 picks one, see gateway.ports", false \
+    }
+#define THREADS_KEY(key, threads)                                                                  \
+    {                                                                                              \
+        "gateway." key, CONFIG_INT, threads, 1, 20000, "connections served at once there", false   \
+    }
+
+static const struct config_key keys[] = {
+    {"gateway.address", CONFIG_STRING, "127.0.0.1", 2, 64, "address to listen on", false},
+    PORT_KEY("port", "3333", "REST, SSE and pages"),
+    THREADS_KEY("threads", "32"),
+    PORT_KEY("main_port", "3332", "WebSocket commands"),
+    THREADS_KEY("main_threads", "128"),
+    PORT_KEY("login_port", "3331", "WebSocket: register, log in, refresh only"),
+    THREADS_KEY("login_threads", "16"),
+    PORT_KEY("guest_port", "3334", "REST and WebSocket for guests only"),
+    THREADS_KEY("guest_threads", "32"),
+    PORT_KEY("internal_port", "9090", "health and metrics"),
+    THREADS_KEY("internal_threads", "4"),
+    {"gateway.internal_address", CONFIG_STRING, "127.0.0.1", 2, 64,
+     "address of health and metrics: not for the public", false},
+    {"gateway.body_max", CONFIG_INT, "65536", 1024, HTTP_BODY_MAX, "bytes of a request's body",
+     false},
+    {"gateway.request_ms", CONFIG_INT, "10000", 100, 60000, "milliseconds a request may take",
+     false},
+    {"gateway.queue_bytes", CONFIG_INT, "1048576", 65536, 67108864,
+     "bytes that may wait for one connection; beyond it is closed", false},
+    {"gateway.connections_max", CONFIG_INT, "10000", 1, 100000, "WebSocket and SSE connections",
+     false},
+    {"gateway.sse_max", CONFIG_INT, "16", 1, 20000, "SSE streams; each holds a thread of threads",
+     false},
+    {"gateway.origins", CONFIG_STRING, "", 0, 4096,
+     "origins that browsers may call from, exact, comma-separated", false},
+    {"gateway.cookie_secure", CONFIG_BOOL, "true", 0, 0,
+     "refresh cookies over TLS only; false for development without it", false},
+    {"gateway.hsts", CONFIG_BOOL, "false", 0, 0, "tell browsers to insist on TLS", false},
+    {0},
+};
+
+enum { REST, MAIN, LOGIN, GUEST, INTERNAL, LISTENERS };
+
+static const struct {
+    struct listener_policy policy;
+    const char *port_key, *threads_key, *address_key;
+    bool ws;
+} table[LISTENERS] = {
+    [REST] = {{"rest", CALLER_ADMIN, NULL, false},
+              "gateway.port",
+              "gateway.threads",
+              "gateway.address",
+              false},
+    [MAIN] = {{"main", CALLER_ADMIN, NULL, true},
+              "gateway.main_port",
+              "gateway.main_threads",
+              "gateway.address",
+              true},
+    [LOGIN] = {{"login", CALLER_USER, "auth.", false},
+               "gateway.login_port",
+               "gateway.login_threads",
+               "gateway.address",
+               true},
+    [GUEST] = {{"guest", CALLER_GUEST, NULL, false},
+               "gateway.guest_port",
+               "gateway.guest_threads",
+               "gateway.address",
+               true},
+    [INTERNAL] = {{"internal", CALLER_GUEST, NULL, false},
+                  "gateway.internal_port",
+                  "gateway.internal_threads",
+                  "gateway.internal_address",
+                  false},
+};
+
+struct gateway {
+    struct http_settings http;
+    struct cache *cache;
+    struct calls *calls;
+    struct auth *auth;
+    struct hub *hub;
+    struct feed *feed;
+    struct commands *commands;
+    struct ws_front *ws;
+    struct sse *sse;
+    struct rest *rest;
+    struct health *health;
+    struct listener *listeners[LISTENERS];
+};
+
+/* ---- what the gateway answers itself ---- */
+
+static void handle_local(void *context, struct http_exchange *x,
+                         const struct contract_method *method, const struct principal *principal)
+{
+    struct gateway *g = context;
+    const char *name = strchr(method->name, '/') + 1;
+    if (strcmp(name, "Stream") == 0)
+        sse_handle(g->sse, x, principal);
+    else if (strcmp(name, "Help") == 0)
+        http_answer(x, 200, method->content, contract_help, contract_help_size);
+    else if (strcmp(name, "OpenApi") == 0)
+        http_answer(x, 200, method->content, contract_openapi, contract_openapi_size);
+    else if (strcmp(name, "GetStatus") == 0)
+        health_handle_public(g->health, x, principal->role == ROLE_ADMIN);
+    else
+        http_problem_text(x, ERR_UNIMPLEMENTED, "this is a WebSocket command");
+}
+
+static void handle_public(void *context, struct http_exchange *x)
+{
+    struct gateway *g = context;
+    if (!rest_handle(g->rest, x))
+        http_problem_text(x, ERR_NOT_FOUND, "there is nothing here; see /api/v1/help");
+}
+
+/* The WebSocket ports have no REST. */
+static void handle_upgrade_only(void *context, struct http_exchange *x)
+{
+    (void)context;
+    http_add_header(x, "Upgrade", "websocket");
+    http_problem_status(x, 426, "upgrade_required", "this port speaks WebSocket, at /ws");
+}
+
+static void handle_internal(void *context, struct http_exchange *x)
+{
+    struct gateway *g = context;
+    if (!health_handle_internal(g->health, x))
+        http_problem_text(x, ERR_NOT_FOUND, "here are /healthz, /readyz, /health and /metrics");
+}
+
+static http_handler *const handlers[LISTENERS] = {
+    handle_public, handle_upgrade_only, handle_upgrade_only, handle_public, handle_internal};
+
+/* ---- start ---- */
+
+static enum err start_listener(struct gateway *g, const struct config *c, unsigned i,
+                               struct err_detail *detail)
+{
+    struct listener_options options = {
+        .policy = table[i].policy,
+        .address = config_string(c, table[i].address_key),
+        .port = (unsigned)config_int(c, table[i].port_key),
+        .threads = (unsigned)config_int(c, table[i].threads_key),
+        .handler = handlers[i],
+        .context = g,
+        .http = &g->http,
+        .ws = table[i].ws ? g->ws : NULL,
+    };
+    return listener_start(&options, &g->listeners[i], detail);
+}
+
+/* data_dir/gateway.ports: where scripts and tests find us. Written whole or not at all. */
+static enum err write_ports(const struct gateway *g, const struct part_env *env,
+                            struct err_detail *detail)
+{
+    char path[1024], temporary[1040];
+    (void)snprintf(path, sizeof path, "%s/gateway.ports", env->data_dir);
+    (void)snprintf(temporary, sizeof temporary, "%s.new", path);
+    FILE *file = fopen(temporary, "we");
+    if (!file) return err_set(detail, ERR_IO, "cannot write %s", temporary);
+    for (unsigned i = 0; i < LISTENERS; i++)
+        (void)fprintf(file, "%s\"%s\": %u", i ? ", " : "{", table[i].policy.name,
+                      listener_port(g->listeners[i]));
+    (void)fprintf(file, "}\n");
+    if (fclose(file) || rename(temporary, path))
+        return err_set(detail, ERR_IO, "cannot write %s", path);
+    return OK;
+}
+
+static enum err start_realtime(struct gateway *g, const struct part_env *env,
+                               struct err_detail *detail)
+{
+    const struct config *c = env->config;
+    enum err e = hub_new((size_t)config_int(c, "gateway.connections_max"), &g->hub);
+    if (!e)
+        e = feed_new(&(struct feed_options){.env = env, .calls = g->calls, .hub = g->hub}, &g->feed,
+                     detail);
+    if (!e)
+        e = commands_new(&(struct commands_options){.calls = g->calls,
+                                                    .auth = g->auth,
+                                                    .hub = g->hub,
+                                                    .feed = g->feed,
+                                                    .request_ms = g->http.request_ms},
+                         &g->commands);
+    if (!e)
+        e = ws_front_new(
+            &(struct ws_options){.hub = g->hub,
+                                 .commands = g->commands,
+                                 .queue_bytes = (size_t)config_int(c, "gateway.queue_bytes")},
+            &g->ws);
+    if (!e)
+        e = sse_new(
+            &(struct sse_options){.hub = g->hub,
+                                  .feed = g->feed,
+                                  .streams_max = (unsigned)config_int(c, "gateway.sse_max"),
+                                  .queue_bytes = (size_t)config_int(c, "gateway.queue_bytes")},
+            &g->sse);
+    return e;
+}
+
+static enum err start_requests(struct gateway *g, const struct part_env *env,
+                               struct err_detail *detail)
+{
+    const struct config *c = env->config;
+    enum err e = part_cache(env, &g->cache, detail);
+    if (!e) e = calls_new(env, &g->calls, detail);
+    if (!e) e = auth_new(calls_client(g->calls, "users"), g->cache, &g->auth);
+    if (!e) e = start_realtime(g, env, detail);
+    if (!e) e = health_new(g->calls, g->cache, g->hub, &g->health);
+    if (!e)
+        e = rest_new(
+            &(struct rest_options){.calls = g->calls,
+                                   .auth = g->auth,
+                                   .cache = g->cache,
+                                   .body_max = (size_t)config_int(c, "gateway.body_max"),
+                                   .local = handle_local,
+                                   .local_context = g,
+                                   .cookie_secure = config_bool(c, "gateway.cookie_secure")},
+            &g->rest);
+    return e;
+}
+
+/* Nothing new is accepted; WebSocket and SSE clients are told to come back; then all is released.
+ */
+static void gateway_stop(void *part, int64_t grace_ms)
+{
+    struct gateway *g = part;
+    if (!g) return;
+    if (g->health) health_drain(g->health);
+    if (g->hub) hub_close_all(g->hub, HUB_CLOSE_GOING_AWAY);
+    if (g->ws) ws_front_drain(g->ws, grace_ms);
+    if (g->sse) sse_drain(g->sse, grace_ms);
+    for (unsigned i = 0; i < LISTENERS; i++)
+        listener_stop(g->listeners[i]);
+    ws_front_free(g->ws);
+    sse_free(g->sse);
+    commands_free(g->commands);
+    feed_free(g->feed);
+    rest_free(g->rest);
+    health_free(g->health);
+    auth_free(g->auth);
+    calls_free(g->calls);
+    hub_free(g->hub);
+    cache_close(g->cache);
+    free(g);
+}
+
+static enum err gateway_start(const struct part_env *env, void **ret, struct err_detail *detail)
+{
+    struct gateway *g = calloc(1, sizeof *g);
+    if (!g) return ERR_NO_MEMORY;
+    g->http = (struct http_settings){
+        .origins = config_string(env->config, "gateway.origins"),
+        .request_ms = config_int(env->config, "gateway.request_ms"),
+        .hsts = config_bool(env->config, "gateway.hsts"),
+    };
+    enum err e = start_requests(g, env, detail);
+    for (unsigned i = 0; i < LISTENERS && !e; i++)
+        e = start_listener(g, env->config, i, detail);
+    if (!e) e = write_ports(g, env, detail);
+    if (e) {
+        gateway_stop(g, 0);
+        return e;
+    }
+    *ret = g;
+    return OK;
+}
+
+static enum err gateway_ready(void *part, struct err_detail *detail)
+{
+    return health_ready(((struct gateway *)part)->health, detail);
+}
+
+const struct part_ops gateway_part = {"gateway", keys, gateway_start, gateway_ready, gateway_stop};

@@ -1,0 +1,298 @@
+/* From request to method to answer, top to bottom. */
+#include "rest.h"
+
+#include "cookies.h"
+#include "idempotency.h"
+#include "router.h"
+
+#include "base/json.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#define JSON_TYPE "application/json"
+
+struct rest {
+    struct rest_options options;
+};
+
+/* One request on its way through. */
+struct work {
+    struct rest *rest;
+    struct http_exchange *x;
+    struct route route;
+    struct principal principal;
+    struct buf body;
+    ProtobufCMessage *request;
+    struct idempotency idempotency;
+    bool has_body;
+};
+
+enum err rest_new(const struct rest_options *options, struct rest **ret)
+{
+    *ret = malloc(sizeof **ret);
+    if (!*ret) return ERR_NO_MEMORY;
+    (*ret)->options = *options;
+    return OK;
+}
+
+void rest_free(struct rest *r)
+{
+    free(r);
+}
+
+/* ---- reading the request: each step answers the problem itself and returns false ---- */
+
+static bool authorize(struct work *w)
+{
+    struct err_detail detail = {0};
+    const struct contract_method *m = w->route.method;
+    if (m->caller > http_policy(w->x)->caller_max) {
+        http_problem_text(w->x, ERR_NOT_FOUND, "this is not offered on this port");
+        return false;
+    }
+    enum err e = auth_request(w->rest->options.auth, w->x, &w->principal, &detail);
+    /* A stale token does not keep anybody from what is open to guests. */
+    if (e == ERR_UNAUTHENTICATED && m->caller == CALLER_GUEST) {
+        w->principal = principal_guest();
+        e = OK;
+    }
+    if (e) {
+        http_problem_text(w->x, e, "%s", detail.text);
+        return false;
+    }
+    http_set_user(w->x, w->principal.user_id);
+    e = calls_allowed(m, &w->principal);
+    if (e == ERR_UNAUTHENTICATED) http_add_header(w->x, "WWW-Authenticate", "Bearer");
+    if (e)
+        http_problem_text(w->x, e, "%s",
+                          e == ERR_UNAUTHENTICATED ? "log in first: Authorization: Bearer <token>"
+                                                   : "this is for administrators");
+    return !e;
+}
+
+static bool is_json(const char *type)
+{
+    size_t size = strlen(JSON_TYPE);
+    return type && strncasecmp(type, JSON_TYPE, size) == 0 &&
+           (!type[size] || strchr("; ", type[size]));
+}
+
+static bool read_body(struct work *w)
+{
+    enum err e = http_body(w->x, w->rest->options.body_max, &w->body);
+    if (e == ERR_EXHAUSTED)
+        http_problem_status(w->x, 413, "body_too_large",
+                            "the body is larger than this route takes");
+    else if (e == ERR_TIMEOUT)
+        http_problem_status(w->x, 408, "body_too_slow", "the body came too slowly");
+    else if (e)
+        http_problem_text(w->x, ERR_INVALID, "the body is cut short or badly framed");
+    if (e) return false;
+    if (w->body.size == 0 || is_json(http_header(w->x, "Content-Type"))) return true;
+    http_problem_status(w->x, 415, "unsupported_media_type", "Content-Type must be " JSON_TYPE);
+    return false;
+}
+
+static bool accepts_json(const struct http_exchange *x)
+{
+    const char *accept = http_header(x, "Accept");
+    return !accept || strstr(accept, "*/*") || strcasestr(accept, "application/*") ||
+           strcasestr(accept, "json");
+}
+
+static void refuse_field(struct work *w, const struct err_detail *detail)
+{
+    struct rpc_status status = {.err = ERR_INVALID, .error_count = 1};
+    const char *colon = strstr(detail->text, ": ");
+    size_t size = colon ? (size_t)(colon - detail->text) : 0;
+    memcpy(status.message, detail->text, sizeof status.message);
+    if (size >= sizeof status.errors[0].field) size = 0;
+    memcpy(status.errors[0].field, detail->text, size);
+    strncpy(status.errors[0].reason, colon && size ? colon + 2 : detail->text,
+            sizeof status.errors[0].reason - 1);
+    http_problem(w->x, &status);
+}
+
+static enum err set_parameter(void *arg, const char *name, const char *value)
+{
+    struct work *w = arg;
+    struct err_detail detail = {0};
+    enum err e = json_set_text(w->request, name, value, &detail);
+    if (e) refuse_field(w, &detail);
+    return e;
+}
+
+/* Query, or body; then the path, which wins over neither: it names fields of its own. */
+static bool build_request(struct work *w)
+{
+    struct err_detail detail = {0};
+    const struct contract_method *m = w->route.method;
+    const char *text = w->body.size ? w->body.data : "{}";
+    size_t size = w->body.size ? w->body.size : 2;
+    if (json_read(text, size, m->input, &w->request, &detail)) {
+        refuse_field(w, &detail);
+        return false;
+    }
+    enum err e = w->has_body ? OK : http_query(w->x, set_parameter, w);
+    if (e) return false; /* set_parameter answered */
+    for (size_t i = 0; i < w->route.parameter_count; i++)
+        if (set_parameter(w, w->route.parameters[i].name, w->route.parameters[i].value))
+            return false;
+    if (!cookies_read(w->x, w->request)) return true;
+    http_problem_text(w->x, ERR_INVALID, "the cookie " REFRESH_COOKIE " is malformed");
+    return false;
+}
+
+/* ---- answering ---- */
+
+static void answer(struct work *w, int status, const char *type, const char *body, size_t size)
+{
+    idempotency_end(w->rest->options.cache, &w->idempotency, status, body, size);
+    http_answer(w->x, status, type, body, size);
+}
+
+/* A repeat with the same key gets the first answer; only successes are kept as such. */
+static bool claim_key(struct work *w)
+{
+    const char *key = http_header(w->x, "Idempotency-Key");
+    if (!key || !w->has_body) return true;
+    size_t size = strlen(key);
+    if (size == 0 || size > IDEMPOTENCY_KEY_MAX) {
+        http_problem_text(w->x, ERR_INVALID, "Idempotency-Key must have 1 to %d bytes",
+                          IDEMPOTENCY_KEY_MAX);
+        return false;
+    }
+    AUTO_BUF struct buf text, first;
+    buf_init(&text, HTTP_PATH_MAX + HTTP_BODY_MAX + 64);
+    buf_init(&first, CACHE_VALUE_MAX);
+    (void)buf_add_format(&text, "%s %s\n", http_verb(w->x), http_path(w->x));
+    (void)buf_add(&text, w->body.data, w->body.size);
+    uint8_t fingerprint[SHA256_SIZE];
+    crypt_sha256(text.data, text.size, fingerprint);
+
+    int status = 0;
+    switch (idempotency_begin(w->rest->options.cache, w->principal.user_id, key, fingerprint,
+                              &w->idempotency, &status, &first)) {
+    case OK:
+        return true;
+    case ERR_EXISTS:
+        http_add_header(w->x, "Idempotent-Replayed", "true");
+        http_answer(w->x, status, JSON_TYPE, first.data, first.size);
+        return false;
+    case ERR_CONFLICT:
+        http_problem_status(w->x, 409, "idempotency_key_in_use",
+                            "the first request with this Idempotency-Key still runs");
+        return false;
+    case ERR_PRECONDITION:
+        http_problem_status(w->x, 409, "idempotency_key_reused",
+                            "this Idempotency-Key was used for another request");
+        return false;
+    default:
+        http_problem_text(w->x, ERR_UNAVAILABLE,
+                          "the Idempotency-Key cannot be checked right now; nothing was done");
+        return false;
+    }
+}
+
+/*
+ * An order without an id of its own gets one from the Idempotency-Key: trading keeps those durably,
+ * so a repeat after an unknown outcome is safe even when the first answer was never kept here.
+ */
+static void name_orders(ProtobufCMessage *message, const char *user_id, const char *key,
+                        unsigned *n)
+{
+    for (unsigned i = 0; i < message->descriptor->n_fields; i++) {
+        const ProtobufCFieldDescriptor *field = &message->descriptor->fields[i];
+        char *at = (char *)message + field->offset;
+        if (field->type == PROTOBUF_C_TYPE_MESSAGE && field->label == PROTOBUF_C_LABEL_REPEATED) {
+            ProtobufCMessage **items = *(ProtobufCMessage ***)at;
+            for (size_t k = 0; k < *(size_t *)((char *)message + field->quantifier_offset); k++)
+                name_orders(items[k], user_id, key, n);
+        }
+        if (strcmp(field->name, "client_order_id") != 0 || (*(char **)at && **(char **)at))
+            continue;
+        char text[64 + IDEMPOTENCY_KEY_MAX], hex[2 * SHA256_SIZE + 1];
+        uint8_t hash[SHA256_SIZE];
+        int size = snprintf(text, sizeof text, "%s:%s:%u", user_id, key, (*n)++);
+        crypt_sha256(text, (size_t)size, hash);
+        hex_encode(hash, sizeof hash, hex);
+        hex[32] = 0;
+        (void)!json_set_text(message, "clientOrderId", hex, NULL); /* a string of 32: always fits */
+    }
+}
+
+static void call_and_answer(struct work *w)
+{
+    const char *key = http_header(w->x, "Idempotency-Key");
+    unsigned orders = 0;
+    if (key) name_orders(w->request, w->principal.user_id, key, &orders);
+
+    const struct contract_method *m = w->route.method;
+    char traceparent[TRACE_TEXT_SIZE];
+    trace_format(http_trace(w->x), traceparent);
+    struct rpc_options options = {
+        .deadline_ms = http_deadline_ms(w->x),
+        .principal = &w->principal,
+        .traceparent = traceparent,
+    };
+    struct rpc_status status = {0};
+    ProtobufCMessage *reply = NULL;
+    enum err e = rpc_call(calls_client(w->rest->options.calls, m->name), m->name, w->request,
+                          &options, &reply, &status);
+    if (e) {
+        idempotency_end(w->rest->options.cache, &w->idempotency, 500, "",
+                        0); /* free to try again */
+        http_problem(w->x, &status);
+        return;
+    }
+    AUTO_BUF struct buf text;
+    buf_init(&text, REST_REPLY_MAX);
+    cookies_write(w->x, m, reply, w->rest->options.cookie_secure);
+    if (json_write(reply, &text))
+        http_problem_text(w->x, ERR_INTERNAL, "the answer is too large; ask for less");
+    else
+        answer(w, m->success, JSON_TYPE, text.data, text.size);
+    protobuf_c_message_free_unpacked(reply, NULL);
+}
+
+static void handle_method(struct work *w)
+{
+    const struct contract_method *m = w->route.method;
+    if (m->local) {
+        if (authorize(w))
+            w->rest->options.local(w->rest->options.local_context, w->x, m, &w->principal);
+        return;
+    }
+    if (!accepts_json(w->x)) {
+        http_problem_status(w->x, 406, "not_acceptable", "the answer is " JSON_TYPE);
+        return;
+    }
+    w->has_body = strcmp(http_verb(w->x), "GET") != 0 && strcmp(http_verb(w->x), "DELETE") != 0;
+    if (!authorize(w) || (w->has_body && !read_body(w)) || !build_request(w) || !claim_key(w))
+        return;
+    call_and_answer(w);
+}
+
+bool rest_handle(struct rest *r, struct http_exchange *x)
+{
+    char verbs[ROUTER_VERBS_SIZE];
+    struct work w = {.rest = r, .x = x};
+    enum err e = router_find(http_verb(x), http_path(x), &w.route, verbs);
+    if (e == ERR_NOT_FOUND) return false;
+    if (e) {
+        http_add_header(x, "Allow", verbs);
+        if (strcmp(http_verb(x), "OPTIONS") == 0)
+            http_answer(x, 204, NULL, "", 0);
+        else
+            http_problem_status(x, 405, "method_not_allowed", verbs);
+        return true;
+    }
+    buf_init(&w.body, r->options.body_max + 65536);
+    handle_method(&w);
+    buf_release(&w.body);
+    protobuf_c_message_free_unpacked(w.request, NULL);
+    return true;
+}
