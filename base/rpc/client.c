@@ -103,7 +103,10 @@ static void wait_until(struct outgoing *o, enum wake why, int64_t wake_ms)
     o->wake_ms = wake_ms;
     o->next = c->waiting;
     c->waiting = o;
-    if (wake_ms < c->wake_ms) pthread_cond_signal(&c->changed);
+    if (wake_ms < c->wake_ms) {
+        c->wake_ms = wake_ms;
+        pthread_cond_signal(&c->changed);
+    }
     pthread_mutex_unlock(&c->lock);
 }
 

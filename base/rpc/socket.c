@@ -4,6 +4,8 @@
 #include "base/auto.h"
 #include "base/clock.h"
 
+#include <openssl/pem.h>
+#include <openssl/x509.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -66,7 +68,25 @@ static enum err read_pem(const char *path, char **ret, struct err_detail *detail
     return OK;
 }
 
-AUTO_DEFINE(nng_tls_config, nng_tls_config_free)
+/* nng's TLS (mbedtls) takes any key with any certificate, and then fails in every handshake. */
+static bool is_key_of(const char *cert_text, const char *key_text)
+{
+    BIO *cert_bio = BIO_new_mem_buf(cert_text, -1), *key_bio = BIO_new_mem_buf(key_text, -1);
+    X509 *cert = cert_bio ? PEM_read_bio_X509(cert_bio, NULL, NULL, NULL) : NULL;
+    EVP_PKEY *key = key_bio ? PEM_read_bio_PrivateKey(key_bio, NULL, NULL, NULL) : NULL;
+    bool fits = cert && key && X509_check_private_key(cert, key) == 1;
+    EVP_PKEY_free(key);
+    X509_free(cert);
+    (void)BIO_free(key_bio);
+    (void)BIO_free(cert_bio);
+    return fits;
+}
+
+static void free_config(nng_tls_config *config)
+{
+    if (config) nng_tls_config_free(config); /* it does not accept NULL */
+}
+AUTO_DEFINE(nng_tls_config, free_config)
 
 enum err socket_tls(const struct rpc_tls *tls, const char *server_name, nng_tls_config **ret,
                     struct err_detail *detail)
@@ -79,14 +99,14 @@ enum err socket_tls(const struct rpc_tls *tls, const char *server_name, nng_tls_
     if (!e) e = read_pem(tls->key_file, &key, detail);
     if (e) return e;
 
-    AUTO(auto_nng_tls_config_free) nng_tls_config *config = NULL;
+    AUTO(auto_free_config) nng_tls_config *config = NULL;
     if (nng_tls_config_alloc(&config, server_name ? NNG_TLS_MODE_CLIENT : NNG_TLS_MODE_SERVER))
         return ERR_NO_MEMORY;
     if (nng_tls_config_auth_mode(config, NNG_TLS_AUTH_MODE_REQUIRED))
         return err_set(detail, ERR_INVALID, "this nng has no TLS");
     if (nng_tls_config_ca_chain(config, ca, NULL))
         return err_set(detail, ERR_INVALID, "%s: not a certificate", tls->ca_file);
-    if (nng_tls_config_own_cert(config, cert, key, NULL))
+    if (!is_key_of(cert, key) || nng_tls_config_own_cert(config, cert, key, NULL))
         return err_set(detail, ERR_INVALID, "%s and %s: not a certificate and its key",
                        tls->cert_file, tls->key_file);
     if (server_name && nng_tls_config_server_name(config, server_name)) return ERR_NO_MEMORY;
