@@ -19,7 +19,7 @@ struct store_cursor {
     bson_t current;
 };
 
-static const struct store_driver *const drivers[] = {&store_sqlite, &store_mongo};
+static const struct store_driver *const drivers[] = {&store_sqlite};
 
 struct err_detail *store_detail(void)
 {

@@ -103,14 +103,6 @@ size_t execution_legs(const struct execution *x, const struct order_view *taker,
                 (struct leg){seller->id, seller->user, false, false, -x->quantity, LEG_TRADE});
     n = add_leg(ret, n,
                 (struct leg){0, seller->user, false, true, x->notional - quote_fee, LEG_TRADE});
-    n = add_leg(ret, n,
-                (struct leg){
-                    0, {0, 0},
-                     true, false, base_fee, LEG_FEE
-    });
-    return add_leg(ret, n,
-                   (struct leg){
-                       0, {0, 0},
-                        true, true, quote_fee, LEG_FEE
-    });
+    n = add_leg(ret, n, (struct leg){0, {0, 0}, true, false, base_fee, LEG_FEE});
+    return add_leg(ret, n, (struct leg){0, {0, 0}, true, true, quote_fee, LEG_FEE});
 }

@@ -1,0 +1,53 @@
+/*
+ * Holds: asks the wallet to reserve what a batch of orders may cost, in one call, and keeps orders
+ * and holds together through failures. After a call whose outcome is unknown, or a batch that the
+ * journal refused, the next one begins with Reconcile: holds of orders that never became durable
+ * are voided, and requests for them that come late are refused. One thread, but for holds_ready.
+ */
+#ifndef TRADING_HOLDS_H
+#define TRADING_HOLDS_H
+
+#include "base/journal/journal.h"
+#include "base/rpc/client.h"
+#include "pending.h"
+
+#include <stdatomic.h>
+
+#define HOLD_TIMEOUT_MS 3000 /* of one call to the wallet */
+
+struct holds {
+    struct rpc_client *wallet; /* borrowed */
+    uint16_t shard;
+    atomic_bool ready;      /* reconciled after the start */
+    uint64_t next_order_id; /* no hold was ever asked for it or for a later one */
+    bool unclean;           /* reconcile first */
+    size_t count;           /* of this batch */
+    struct pending **items;
+    struct hold_memory *memory; /* of the messages */
+};
+
+MUST_CHECK enum err holds_init(struct holds *h, struct rpc_client *wallet, uint16_t shard);
+void holds_release(struct holds *h); /* accepts a zeroed one */
+
+/*
+ * After the start, until it is OK: last_order_id is the last durable one. Tells what the wallet has
+ * settled. Blocks at most HOLD_TIMEOUT_MS. ERR_CONFLICT: the wallet knows of more settlements than
+ * outbox_seq: this shard's journal has lost its end.
+ */
+MUST_CHECK enum err holds_reconcile_start(struct holds *h, uint64_t last_order_id,
+                                          uint64_t outbox_seq, uint64_t *ret_settled_seq,
+                                          struct err_detail *detail);
+bool holds_ready(const struct holds *h);
+
+/* Into this batch; gives the order its id. At most JOURNAL_BATCH_MAX. */
+void holds_add(struct holds *h, struct pending *p, const char *asset, int64_t amount);
+/*
+ * Asks for all that were added; refuses (pending_refuse) those that got nothing: all of them, if
+ * the wallet does not answer. last_order_id is the last durable one. Blocks at most 2 *
+ * HOLD_TIMEOUT_MS.
+ */
+void holds_ask(struct holds *h, uint64_t last_order_id);
+/* The journal has refused what was held. */
+void holds_lost(struct holds *h);
+
+#endif

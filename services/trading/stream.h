@@ -1,0 +1,78 @@
+/*
+ * The stream of records from the shard's one writer to its three readers: settlement, events,
+ * documents. It is the outbox: what a reader has not finished stays, also through a snapshot
+ * (settlement and documents; events are told anew to nobody). Bounded: at STREAM_SIZE_MAX
+ * stream_full says so and new orders are refused until readers have caught up.
+ *
+ * The writer's functions are for one thread; the readers' are thread-safe and may block as they
+ * say.
+ */
+#ifndef TRADING_STREAM_H
+#define TRADING_STREAM_H
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "engine.h"
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define STREAM_SIZE_MAX   (128u * 1024 * 1024) /* a few seconds of trading at full speed */
+#define STREAM_CHUNK_SIZE (64u * 1024)         /* a chunk is sealed beyond */
+
+enum stream_reader { READER_SETTLE, READER_EVENTS, READER_DOCUMENTS, READER_COUNT };
+
+/* Some records, unchanging once sealed. */
+struct chunk {
+    struct chunk *next;
+    uint64_t last_seq; /* of the journal */
+    uint64_t last_outbox_seq;
+    unsigned readers; /* bits of those that have not finished it */
+    size_t size;
+    uint8_t *data;
+};
+
+struct stream {
+    pthread_mutex_t mutex;
+    pthread_cond_t changed[READER_COUNT];
+    struct chunk *first, *last;
+    struct chunk *next[READER_COUNT]; /* that the reader takes next; NULL: none yet */
+    size_t size, size_max;
+    bool closed;
+
+    /* The writer's: */
+    struct buf open;
+    uint64_t open_seq, open_outbox_seq;
+    uint64_t settled_seq, documents_seq; /* in a replay: readers need nothing up to here */
+    bool live;                           /* events are wanted */
+};
+
+void stream_init(struct stream *s, size_t size_max /* 0: STREAM_SIZE_MAX */);
+void stream_release(struct stream *s);
+
+/* ---- writer ---- */
+void stream_write(struct stream *s, uint64_t seq, uint64_t outbox_seq, uint8_t kind,
+                  const struct engine_result *result);
+void stream_seal(struct stream *s); /* what was written can be taken */
+/* While nothing is live: the wallet has settled, or the documents have, everything up to here. */
+void stream_skip_settled(struct stream *s, uint64_t outbox_seq);
+void stream_skip_documents(struct stream *s, uint64_t seq);
+bool stream_full(struct stream *s);
+/* The chunks that settlement or documents still need, for a snapshot, and back into a fresh stream.
+ */
+void stream_save(struct stream *s, struct buf *out);
+MUST_CHECK enum err stream_load(struct stream *s, const uint8_t *data, size_t size);
+
+/* ---- readers ---- */
+/*
+ * The reader's next chunk, borrowed until stream_done; chunks are taken and done in order. Waits
+ * until deadline_ms (monotonic; -1: for ever). NULL: deadline, or closed.
+ */
+const struct chunk *stream_take(struct stream *s, enum stream_reader reader, int64_t deadline_ms);
+void stream_done(struct stream *s, enum stream_reader reader, const struct chunk *chunk);
+void stream_close(struct stream *s); /* takers return; what was not taken stays */
+size_t stream_size(struct stream *s);
+
+#endif

@@ -1,0 +1,450 @@
+/*
+ * Handlers that only read. Prices come from copies, books and open orders from between two batches
+ * of the shard, closed orders and trades from the documents, once those have all that the shard had
+ * when it was asked: so who has its answer to an order finds that order.
+ */
+#include "base/crypt.h"
+#include "trading.h"
+#include "trading_store.h"
+
+#include <endian.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PAGE_DEFAULT  50
+#define PAGE_MAX      200
+#define DEPTH_DEFAULT 50
+#define DEPTH_MAX     500
+#define QUOTES_MAX    100
+
+/* ---- pages ---- */
+
+#define CURSOR_TEXT_SIZE BASE64URL_SIZE(sizeof(uint64_t))
+
+static size_t page_size(uint32_t limit, uint32_t fallback, uint32_t max)
+{
+    if (!limit) return fallback;
+    return limit < max ? limit : max;
+}
+
+static void cursor_format(uint64_t position, char ret[static CURSOR_TEXT_SIZE])
+{
+    uint64_t bytes = htole64(position);
+    base64url_encode(&bytes, sizeof bytes, ret);
+}
+
+/* 0 for no cursor. false: the call is ended. */
+static bool cursor_parse(struct rpc_call *call, const char *text, uint64_t *ret)
+{
+    uint64_t bytes = 0;
+    size_t size = sizeof bytes;
+    *ret = 0;
+    if (!text[0]) return true;
+    enum err e = base64url_decode(text, &bytes, &size);
+    *ret = le64toh(bytes);
+    if (!e && size == sizeof bytes && *ret) return true;
+    rpc_fail_field(call, "cursor", "a nextCursor of a page before");
+    return false;
+}
+
+static void fail(struct rpc_call *call, enum err e)
+{
+    rpc_fail(call, e, "%s", err_text(e));
+}
+
+/* An optional market. false: the call is ended. */
+static bool market_or_all(struct trading *t, struct rpc_call *call, const char *symbol,
+                          const struct listing **ret)
+{
+    *ret = NULL;
+    return !symbol[0] || (*ret = trading_market(t, call, symbol));
+}
+
+/* ---- markets ---- */
+
+void rpc_list_markets(Trading__Trading_Service *self, const Trading__ListMarketsRequest *q,
+                      Trading__ListMarketsResponse_Closure reply, void *data)
+{
+    (void)self, (void)q;
+    struct trading *t = rpc_call_context(data);
+    struct listings *listings = &t->machine.listings;
+    size_t count = listings_count(listings);
+    Trading__ListMarketsResponse response = TRADING__LIST_MARKETS_RESPONSE__INIT;
+    AUTO_FREE struct market_message *messages = calloc(count + 1, sizeof *messages);
+    AUTO_FREE Trading__Market **pointers = calloc(count + 1, sizeof(Trading__Market *));
+    if (!messages || !pointers) {
+        fail(data, ERR_NO_MEMORY);
+        return;
+    }
+    for (size_t i = 0; i < count; i++) {
+        const struct listing *market = listings_get(listings, i);
+        const struct rules rules = listings_rules(listings, market);
+        market_message(&messages[i], &rules, market);
+        pointers[i] = &messages[i].message;
+    }
+    response.n_items = count;
+    response.items = pointers;
+    reply(&response, data);
+}
+
+void rpc_get_ticker(Trading__Trading_Service *self, const Trading__TickerRequest *q,
+                    Trading__Ticker_Closure reply, void *data)
+{
+    (void)self;
+    struct trading *t = rpc_call_context(data);
+    struct ticker_message message;
+    const struct listing *market = trading_market(t, data, q->symbol);
+    if (!market) return;
+    const struct ticker ticker = listings_ticker(&t->machine.listings, market);
+    ticker_message(&message, &ticker, market);
+    reply(&message.message, data);
+}
+
+void rpc_get_quotes(Trading__Trading_Service *self, const Trading__QuotesRequest *q,
+                    Trading__QuotesResponse_Closure reply, void *data)
+{
+    (void)self;
+    struct trading *t = rpc_call_context(data);
+    Trading__QuotesResponse response = TRADING__QUOTES_RESPONSE__INIT;
+    AUTO_FREE struct ticker_message *messages = calloc(QUOTES_MAX, sizeof *messages);
+    AUTO_FREE char *symbols = strdup(q->symbols);
+    Trading__Ticker *pointers[QUOTES_MAX];
+    if (!messages || !symbols) {
+        fail(data, ERR_NO_MEMORY);
+        return;
+    }
+    char *rest = symbols;
+    for (char *symbol; (symbol = strsep(&rest, ","));) {
+        if (response.n_items == QUOTES_MAX) {
+            rpc_fail_field(data, "symbols", "at most %d symbols", QUOTES_MAX);
+            return;
+        }
+        const struct listing *market = trading_market(t, data, symbol);
+        if (!market) return;
+        const struct ticker ticker = listings_ticker(&t->machine.listings, market);
+        ticker_message(&messages[response.n_items], &ticker, market);
+        pointers[response.n_items] = &messages[response.n_items].message;
+        response.n_items++;
+    }
+    response.items = pointers;
+    reply(&response, data);
+}
+
+/* ---- depth ---- */
+
+struct depth_look {
+    uint16_t market;
+    size_t max, counts[2];
+    uint64_t update_id;
+    struct level_change levels[2][DEPTH_MAX]; /* bids, asks */
+    struct level_message messages[2][DEPTH_MAX];
+    Trading__Level *pointers[2][DEPTH_MAX];
+};
+
+static void look_at_depth(void *machine, void *arg)
+{
+    struct depth_look *d = arg;
+    const struct market *m = engine_market(((struct machine *)machine)->engine, d->market);
+    d->update_id = m->book.update_id;
+    d->counts[0] = market_depth(m, SIDE_BUY, d->levels[0], d->max);
+    d->counts[1] = market_depth(m, SIDE_SELL, d->levels[1], d->max);
+}
+
+void rpc_get_depth(Trading__Trading_Service *self, const Trading__DepthRequest *q,
+                   Trading__Depth_Closure reply, void *data)
+{
+    (void)self;
+    struct trading *t = rpc_call_context(data);
+    const struct listing *market = trading_market(t, data, q->symbol);
+    if (!market) return;
+    AUTO_FREE struct depth_look *d = malloc(sizeof *d);
+    if (!d) {
+        fail(data, ERR_NO_MEMORY);
+        return;
+    }
+    d->market = market->number;
+    d->max = page_size(q->limit, DEPTH_DEFAULT, DEPTH_MAX);
+    enum err e = replica_look(t->replica, look_at_depth, d, rpc_call_deadline_ms(data));
+    if (e) {
+        fail(data, e);
+        return;
+    }
+    for (unsigned side = 0; side < 2; side++)
+        for (size_t i = 0; i < d->counts[side]; i++) {
+            level_message(&d->messages[side][i], &d->levels[side][i], market);
+            d->pointers[side][i] = &d->messages[side][i].message;
+        }
+    Trading__Depth depth = TRADING__DEPTH__INIT;
+    depth.symbol = (char *)(uintptr_t)market->symbol;
+    depth.last_update_id = d->update_id;
+    depth.n_bids = d->counts[0];
+    depth.bids = d->pointers[0];
+    depth.n_asks = d->counts[1];
+    depth.asks = d->pointers[1];
+    reply(&depth, data);
+}
+
+/* ---- orders ---- */
+
+/* What the engine has of a user, and what the documents must have for the rest. */
+struct order_look {
+    struct id user;
+    uint16_t market;
+    uint64_t before, order_id; /* order_id: only this one */
+    uint64_t documents_seq;
+    size_t max, count;
+    struct order_view orders[PAGE_MAX + 1];
+};
+
+static void look_at_orders(void *machine, void *arg)
+{
+    const struct machine *m = machine;
+    struct order_look *l = arg;
+    l->documents_seq = machine_documents_seq(m);
+    if (l->order_id)
+        l->count = engine_find_order(m->engine, l->order_id, &l->orders[0]);
+    else
+        l->count =
+            engine_open_orders(m->engine, l->user, l->market, l->before, l->orders, l->max + 1);
+}
+
+void rpc_get_order(Trading__Trading_Service *self, const Trading__GetOrderRequest *q,
+                   Trading__Order_Closure reply, void *data)
+{
+    (void)self;
+    struct trading *t = rpc_call_context(data);
+    struct order_message message;
+    AUTO_FREE struct order_look *l = calloc(1, sizeof *l);
+    if (!l) {
+        fail(data, ERR_NO_MEMORY);
+        return;
+    }
+    if (!trading_caller(data, &l->user)) return;
+    if (!number_parse(q->order_id, &l->order_id) || !l->order_id) {
+        rpc_fail_field(data, "orderId", "a number");
+        return;
+    }
+    int64_t deadline_ms = rpc_call_deadline_ms(data);
+    enum err e = replica_look(t->replica, look_at_orders, l, deadline_ms);
+    if (!e && !l->count) {
+        e = project_wait(t->project, l->documents_seq, deadline_ms);
+        if (!e) e = trading_store_order(t->store, &t->machine.listings, l->order_id, &l->orders[0]);
+    }
+    if (e == ERR_NOT_FOUND || (!e && !id_equal(l->orders[0].user, l->user))) {
+        rpc_fail_reason(data, ERR_NOT_FOUND, refusal_word(REFUSED_ORDER),
+                        "the caller has no such order");
+    } else if (e) {
+        fail(data, e);
+    } else {
+        order_message(&message, &l->orders[0],
+                      listings_get(&t->machine.listings, l->orders[0].market));
+        reply(&message.message, data);
+    }
+}
+
+/* Replies with the first `max` of count orders; there is a next page if there are more. */
+static void reply_orders(struct trading *t, struct rpc_call *call, const struct order_view *orders,
+                         size_t count, size_t max, Trading__ListOrdersResponse_Closure reply)
+{
+    Trading__ListOrdersResponse response = TRADING__LIST_ORDERS_RESPONSE__INIT;
+    char cursor[CURSOR_TEXT_SIZE] = "";
+    Trading__Order *pointers[PAGE_MAX];
+    AUTO_FREE struct order_message *messages = malloc((max + 1) * sizeof *messages);
+    if (!messages) {
+        fail(call, ERR_NO_MEMORY);
+        return;
+    }
+    response.n_items = count < max ? count : max;
+    for (size_t i = 0; i < response.n_items; i++) {
+        order_message(&messages[i], &orders[i],
+                      listings_get(&t->machine.listings, orders[i].market));
+        pointers[i] = &messages[i].message;
+    }
+    if (count > max) cursor_format(orders[max - 1].id, cursor);
+    response.items = pointers;
+    response.next_cursor = cursor;
+    reply(&response, call);
+}
+
+/* What both lists of orders begin with. NULL: the call is ended. */
+static struct order_look *begin_list(struct rpc_call *call, const char *symbol, uint32_t limit,
+                                     const char *cursor, const struct listing **ret_market)
+{
+    struct trading *t = rpc_call_context(call);
+    AUTO_FREE struct order_look *l = calloc(1, sizeof *l);
+    if (!l) {
+        fail(call, ERR_NO_MEMORY);
+        return NULL;
+    }
+    if (!trading_caller(call, &l->user) || !cursor_parse(call, cursor, &l->before) ||
+        !market_or_all(t, call, symbol, ret_market))
+        return NULL;
+    l->market = *ret_market ? (*ret_market)->number : MARKET_ALL;
+    l->max = page_size(limit, PAGE_DEFAULT, PAGE_MAX);
+    enum err e = replica_look(t->replica, look_at_orders, l, rpc_call_deadline_ms(call));
+    if (e) {
+        fail(call, e);
+        return NULL;
+    }
+    return TAKE(l);
+}
+
+void rpc_list_open_orders(Trading__Trading_Service *self, const Trading__ListOpenOrdersRequest *q,
+                          Trading__ListOrdersResponse_Closure reply, void *data)
+{
+    (void)self;
+    const struct listing *market;
+    AUTO_FREE struct order_look *l = begin_list(data, q->symbol, q->limit, q->cursor, &market);
+    if (l) reply_orders(rpc_call_context(data), data, l->orders, l->count, l->max, reply);
+}
+
+/*
+ * Open ones from the engine and closed ones from the documents, merged. Who was open at the look
+ * and is closed in the documents by now is in both: the closed one is newer.
+ */
+static size_t merge_orders(const struct order_view *open, size_t open_count,
+                           const struct order_view *closed, size_t closed_count,
+                           struct order_view *ret)
+{
+    size_t count = 0, i = 0, j = 0;
+    while (i < open_count || j < closed_count) {
+        bool take_closed = i == open_count || (j < closed_count && closed[j].id >= open[i].id);
+        if (take_closed && i < open_count && closed[j].id == open[i].id) i++;
+        ret[count++] = take_closed ? closed[j++] : open[i++];
+    }
+    return count;
+}
+
+void rpc_list_orders(Trading__Trading_Service *self, const Trading__ListOrdersRequest *q,
+                     Trading__ListOrdersResponse_Closure reply, void *data)
+{
+    (void)self;
+    struct trading *t = rpc_call_context(data);
+    const struct listing *market;
+    size_t count = 0;
+    AUTO_FREE struct order_look *l = begin_list(data, q->symbol, q->limit, q->cursor, &market);
+    if (!l) return;
+    AUTO_FREE struct order_view *closed = calloc(3 * (PAGE_MAX + 1), sizeof *closed);
+    enum err e = closed ? OK : ERR_NO_MEMORY;
+    if (!e) e = project_wait(t->project, l->documents_seq, rpc_call_deadline_ms(data));
+    if (!e)
+        e = trading_store_orders(t->store, &t->machine.listings, l->user, market, l->before, closed,
+                                 l->max + 1, &count);
+    if (e) {
+        fail(data, e);
+        return;
+    }
+    struct order_view *merged = closed + PAGE_MAX + 1;
+    count = merge_orders(l->orders, l->count, closed, count, merged);
+    reply_orders(t, data, merged, count, l->max, reply);
+}
+
+/* ---- trades ---- */
+
+/* Until the documents have what the engine has now. */
+static enum err wait_for_documents(struct trading *t, struct rpc_call *call)
+{
+    int64_t deadline_ms = rpc_call_deadline_ms(call);
+    AUTO_FREE struct order_look *l = calloc(1, sizeof *l);
+    if (!l) return ERR_NO_MEMORY;
+    l->order_id = UINT64_MAX; /* none has it: only the position is wanted */
+    enum err e = replica_look(t->replica, look_at_orders, l, deadline_ms);
+    return e ? e : project_wait(t->project, l->documents_seq, deadline_ms);
+}
+
+void rpc_list_trades(Trading__Trading_Service *self, const Trading__ListTradesRequest *q,
+                     Trading__ListTradesResponse_Closure reply, void *data)
+{
+    (void)self;
+    struct trading *t = rpc_call_context(data);
+    Trading__ListTradesResponse response = TRADING__LIST_TRADES_RESPONSE__INIT;
+    struct trade trades[PAGE_MAX + 1];
+    Trading__Trade *pointers[PAGE_MAX];
+    char cursor[CURSOR_TEXT_SIZE] = "";
+    uint64_t before;
+    size_t max = page_size(q->limit, PAGE_DEFAULT, PAGE_MAX), count = 0;
+    const struct listing *market = trading_market(t, data, q->symbol);
+    if (!market || !cursor_parse(data, q->cursor, &before)) return;
+    AUTO_FREE struct trade_message *messages = malloc(max * sizeof *messages);
+    enum err e = messages ? wait_for_documents(t, data) : ERR_NO_MEMORY;
+    if (!e) e = trading_store_trades(t->store, market, before, trades, max + 1, &count);
+    if (e) {
+        fail(data, e);
+        return;
+    }
+    response.n_items = count < max ? count : max;
+    for (size_t i = 0; i < response.n_items; i++) {
+        trade_message(&messages[i], &trades[i], market);
+        pointers[i] = &messages[i].message;
+    }
+    if (count > max) cursor_format(trades[max - 1].id, cursor);
+    response.items = pointers;
+    response.next_cursor = cursor;
+    reply(&response, data);
+}
+
+/*
+ * The caller's sides in one order: trade ids twice, the buying side above the selling one, so that
+ * a trade with oneself is two items and a page may end between them.
+ */
+static uint64_t side_position(const struct stored_trade *t)
+{
+    return t->trade.fill.trade_id * 2 + (t->trade.side == SIDE_BUY);
+}
+
+struct my_trades {
+    struct stored_trade sides[2][PAGE_MAX + 1], merged[2 * (PAGE_MAX + 1)];
+    struct own_trade_message messages[PAGE_MAX];
+    Trading__MyTrade *pointers[PAGE_MAX];
+    size_t counts[2], count;
+};
+
+static enum err read_my_trades(struct trading *t, struct my_trades *m, struct side_query query,
+                               uint64_t before, size_t max)
+{
+    for (unsigned buys = 0; buys < 2; buys++) {
+        query.side = buys ? SIDE_BUY : SIDE_SELL;
+        query.before = before ? (before - buys + 1) / 2 : 0; /* 2 * id + buys < before */
+        enum err e = trading_store_own_trades(t->store, &t->machine.listings, &query,
+                                              m->sides[buys], max + 1, &m->counts[buys]);
+        if (e) return e;
+    }
+    size_t i = 0, j = 0;
+    while (i < m->counts[0] || j < m->counts[1]) {
+        bool sold = j == m->counts[1] || (i < m->counts[0] && side_position(&m->sides[0][i]) >
+                                                                  side_position(&m->sides[1][j]));
+        m->merged[m->count++] = sold ? m->sides[0][i++] : m->sides[1][j++];
+    }
+    return OK;
+}
+
+void rpc_list_my_trades(Trading__Trading_Service *self, const Trading__ListMyTradesRequest *q,
+                        Trading__ListMyTradesResponse_Closure reply, void *data)
+{
+    (void)self;
+    struct trading *t = rpc_call_context(data);
+    Trading__ListMyTradesResponse response = TRADING__LIST_MY_TRADES_RESPONSE__INIT;
+    struct side_query query = {0};
+    char cursor[CURSOR_TEXT_SIZE] = "";
+    uint64_t before;
+    size_t max = page_size(q->limit, PAGE_DEFAULT, PAGE_MAX);
+    if (!trading_caller(data, &query.user) || !cursor_parse(data, q->cursor, &before) ||
+        !market_or_all(t, data, q->symbol, &query.market))
+        return;
+    AUTO_FREE struct my_trades *m = calloc(1, sizeof *m);
+    enum err e = m ? wait_for_documents(t, data) : ERR_NO_MEMORY;
+    if (!e) e = read_my_trades(t, m, query, before, max);
+    if (e) {
+        fail(data, e);
+        return;
+    }
+    response.n_items = m->count < max ? m->count : max;
+    for (size_t i = 0; i < response.n_items; i++) {
+        own_trade_message(&m->messages[i], &m->merged[i].trade, m->merged[i].market);
+        m->pointers[i] = &m->messages[i].message;
+    }
+    if (m->count > max) cursor_format(side_position(&m->merged[max - 1]), cursor);
+    response.items = m->pointers;
+    response.next_cursor = cursor;
+    reply(&response, data);
+}

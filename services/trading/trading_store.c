@@ -1,0 +1,292 @@
+/* Documents in and out. Field names are short: there are millions of them. */
+#include "trading_store.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#define ORDERS      "orders"
+#define TRADES      "trades"
+#define WATERMARKS  "watermarks"
+
+#define ID_HEX_SIZE 17 /* 16 digits and the NUL: sorts as the number */
+
+static const struct store_index order_indexes[] = {
+    {.name = "by_user", .fields = {"u"}},
+    {.name = "by_user_market", .fields = {"u", "m"}},
+    {.name = NULL},
+};
+
+static const struct store_index trade_indexes[] = {
+    {.name = "by_market", .fields = {"m"}},
+    {.name = "by_buyer", .fields = {"b"}},
+    {.name = "by_seller", .fields = {"e"}},
+    {.name = NULL},
+};
+
+const struct store_collection trading_collections[] = {
+    {ORDERS, order_indexes},
+    {TRADES, trade_indexes},
+    {WATERMARKS, NULL},
+    {NULL, NULL},
+};
+
+/* ---- writing ---- */
+
+static void hex_id(uint64_t id, char ret[static ID_HEX_SIZE])
+{
+    static const char digits[] = "0123456789abcdef";
+    for (int i = 15; i >= 0; i--, id >>= 4)
+        ret[i] = digits[id & 15];
+    ret[16] = 0;
+}
+
+static void add_text(bson_t *d, const char *key, const char *text)
+{
+    CHECK(bson_append_utf8(d, key, -1, text, -1));
+}
+
+static void add_number(bson_t *d, const char *key, int64_t number)
+{
+    CHECK(bson_append_int64(d, key, -1, number));
+}
+
+static void add_small(bson_t *d, const char *key, int32_t number)
+{
+    CHECK(bson_append_int32(d, key, -1, number));
+}
+
+static void add_id(bson_t *d, uint64_t id)
+{
+    char text[ID_HEX_SIZE];
+    hex_id(id, text);
+    CHECK(bson_append_utf8(d, "_id", 3, text, 16));
+}
+
+static void add_user(bson_t *d, const char *key, struct id user)
+{
+    char text[ID_TEXT_SIZE];
+    id_format(user, text);
+    CHECK(bson_append_utf8(d, key, -1, text, 32));
+}
+
+void order_to_bson(const struct order_view *o, const struct listing *market, bson_t *ret)
+{
+    bson_reinit(ret);
+    add_id(ret, o->id);
+    add_user(ret, "u", o->user);
+    add_text(ret, "m", market->symbol);
+    if (o->client_id.size) add_text(ret, "c", o->client_id.text);
+    /* side, type, time in force, status, reason: one digit or two each */
+    add_small(ret, "k",
+              o->terms.side | o->terms.type << 4 | o->terms.lifetime << 8 | o->status << 12 |
+                  o->reason << 16);
+    add_number(ret, "p", o->terms.price);
+    add_number(ret, "q", o->terms.quantity);
+    add_number(ret, "f", o->filled);
+    add_number(ret, "fq", o->filled_quote);
+    add_number(ret, "fee", o->fee);
+    add_number(ret, "t", o->created_ms);
+    add_number(ret, "ut", o->updated_ms);
+}
+
+void trade_to_bson(const struct execution *x, const struct order_view *taker,
+                   const struct listing *market, bson_t *ret)
+{
+    bool taker_buys = taker->terms.side == SIDE_BUY;
+    const struct order_view *buyer = taker_buys ? taker : &x->maker;
+    const struct order_view *seller = taker_buys ? &x->maker : taker;
+    bson_reinit(ret);
+    add_id(ret, x->trade_id);
+    add_text(ret, "m", market->symbol);
+    add_user(ret, "b", buyer->user);
+    add_user(ret, "e", seller->user);
+    add_small(ret, "k", taker->terms.side);
+    add_number(ret, "p", x->price);
+    add_number(ret, "q", x->quantity);
+    add_number(ret, "bo", (int64_t)buyer->id);
+    add_number(ret, "eo", (int64_t)seller->id);
+    add_number(ret, "bf", taker_buys ? x->taker_fee : x->maker_fee);
+    add_number(ret, "ef", taker_buys ? x->maker_fee : x->taker_fee);
+    add_number(ret, "t", x->maker.updated_ms);
+}
+
+/* ---- reading ---- */
+
+static int64_t number_of(const bson_t *d, const char *key)
+{
+    bson_iter_t i;
+    return bson_iter_init_find(&i, d, key) ? bson_iter_as_int64(&i) : 0;
+}
+
+static const char *text_of(const bson_t *d, const char *key)
+{
+    bson_iter_t i;
+    if (!bson_iter_init_find(&i, d, key) || !BSON_ITER_HOLDS_UTF8(&i)) return "";
+    return bson_iter_utf8(&i, NULL);
+}
+
+static bool id_of(const bson_t *d, uint64_t *ret)
+{
+    const char *text = text_of(d, "_id");
+    char *end;
+    if (strlen(text) != 16) return false;
+    *ret = strtoull(text, &end, 16);
+    return !*end;
+}
+
+static enum err order_from_bson(const bson_t *d, struct listings *listings, struct order_view *ret)
+{
+    struct order_view o = {0};
+    const struct listing *market = listings_find(listings, text_of(d, "m"));
+    int64_t kinds = number_of(d, "k");
+    const char *client_id = text_of(d, "c");
+    size_t size = strlen(client_id);
+    if (!market || !id_of(d, &o.id) || !id_parse(text_of(d, "u"), &o.user)) return ERR_CORRUPT;
+    if (size > CLIENT_ID_MAX || kinds >> 16 < 0 || kinds >> 16 >= REASON_COUNT) return ERR_CORRUPT;
+
+    o.market = market->number;
+    memcpy(o.client_id.text, client_id, size);
+    o.client_id.size = (uint8_t)size;
+    o.terms.side = kinds & 15;
+    o.terms.type = kinds >> 4 & 15;
+    o.terms.lifetime = kinds >> 8 & 15;
+    o.status = kinds >> 12 & 15;
+    o.reason = (uint8_t)(kinds >> 16);
+    o.terms.price = number_of(d, "p");
+    o.terms.quantity = number_of(d, "q");
+    o.filled = number_of(d, "f");
+    o.filled_quote = number_of(d, "fq");
+    o.fee = number_of(d, "fee");
+    o.created_ms = number_of(d, "t");
+    o.updated_ms = number_of(d, "ut");
+    *ret = o;
+    return OK;
+}
+
+enum err trading_store_order(struct store *s, struct listings *listings, uint64_t order_id,
+                             struct order_view *ret)
+{
+    AUTO_BSON bson_t *document = NULL;
+    char id[ID_HEX_SIZE];
+    hex_id(order_id, id);
+    enum err e = store_find_id(s, ORDERS, id, &document);
+    if (e) return e;
+    return order_from_bson(document, listings, ret);
+}
+
+/* Newest first, below an id. The filter is the caller's to add to. */
+static enum err find_below(struct store *s, const char *collection, bson_t *filter, uint64_t before,
+                           size_t max, struct store_cursor **ret)
+{
+    bson_t below;
+    char id[ID_HEX_SIZE];
+    if (before) {
+        hex_id(before, id);
+        CHECK(bson_append_document_begin(filter, "_id", -1, &below));
+        add_text(&below, "$lt", id);
+        CHECK(bson_append_document_end(filter, &below));
+    }
+    const struct store_find find = {
+        .filter = filter, .sort = "_id", .descending = true, .limit = (unsigned)max};
+    return store_find(s, collection, &find, ret);
+}
+
+enum err trading_store_orders(struct store *s, struct listings *listings, struct id user,
+                              const struct listing *market, uint64_t before, struct order_view *ret,
+                              size_t max, size_t *ret_count)
+{
+    AUTO_BSON bson_t *filter = bson_new();
+    AUTO_CURSOR struct store_cursor *cursor = NULL;
+    const bson_t *document;
+    size_t count = 0;
+    add_user(filter, "u", user);
+    if (market) add_text(filter, "m", market->symbol);
+    enum err e = find_below(s, ORDERS, filter, before, max, &cursor);
+    while (!e && !(e = store_cursor_next(cursor, &document)))
+        e = order_from_bson(document, listings, &ret[count++]);
+    if (e != ERR_NOT_FOUND) return e;
+    *ret_count = count;
+    return OK;
+}
+
+enum err trading_store_trades(struct store *s, const struct listing *market, uint64_t before,
+                              struct trade *ret, size_t max, size_t *ret_count)
+{
+    AUTO_BSON bson_t *filter = bson_new();
+    AUTO_CURSOR struct store_cursor *cursor = NULL;
+    const bson_t *d;
+    size_t count = 0;
+    add_text(filter, "m", market->symbol);
+    enum err e = find_below(s, TRADES, filter, before, max, &cursor);
+    while (!e && !(e = store_cursor_next(cursor, &d))) {
+        struct trade *t = &ret[count++];
+        *t = (struct trade){.price = number_of(d, "p"),
+                            .quantity = number_of(d, "q"),
+                            .executed_ms = number_of(d, "t"),
+                            .taker_side = (uint8_t)number_of(d, "k")};
+        if (!id_of(d, &t->id)) e = ERR_CORRUPT;
+    }
+    if (e != ERR_NOT_FOUND) return e;
+    *ret_count = count;
+    return OK;
+}
+
+enum err trading_store_own_trades(struct store *s, struct listings *listings,
+                                  const struct side_query *query, struct stored_trade *ret,
+                                  size_t max, size_t *ret_count)
+{
+    bool buys = query->side == SIDE_BUY;
+    AUTO_BSON bson_t *filter = bson_new();
+    AUTO_CURSOR struct store_cursor *cursor = NULL;
+    const bson_t *d;
+    size_t count = 0;
+    add_user(filter, buys ? "b" : "e", query->user);
+    if (query->market) add_text(filter, "m", query->market->symbol);
+    enum err e = find_below(s, TRADES, filter, query->before, max, &cursor);
+    while (!e && !(e = store_cursor_next(cursor, &d))) {
+        struct stored_trade *t = &ret[count++];
+        t->market = listings_find(listings, text_of(d, "m"));
+        t->trade = (struct own_trade){
+            .fill = {.price = number_of(d, "p"),
+                     .quantity = number_of(d, "q"),
+                     .fee = number_of(d, buys ? "bf" : "ef"),
+                     .maker = number_of(d, "k") != query->side},
+            .order_id = (uint64_t)number_of(d, buys ? "bo" : "eo"),
+            .executed_ms = number_of(d, "t"),
+            .side = (uint8_t)query->side,
+        };
+        if (!t->market || !id_of(d, &t->trade.fill.trade_id)) e = ERR_CORRUPT;
+    }
+    if (e != ERR_NOT_FOUND) return e;
+    *ret_count = count;
+    return OK;
+}
+
+/* ---- the watermark ---- */
+
+static void watermark_id(uint16_t shard, char *ret, size_t size)
+{
+    (void)snprintf(ret, size, "trading-%u", shard);
+}
+
+enum err trading_store_watermark(struct store *s, uint16_t shard, uint64_t *ret_seq)
+{
+    AUTO_BSON bson_t *document = NULL;
+    char id[32];
+    watermark_id(shard, id, sizeof id);
+    enum err e = store_find_id(s, WATERMARKS, id, &document);
+    if (e && e != ERR_NOT_FOUND) return e;
+    *ret_seq = e ? 0 : (uint64_t)number_of(document, "seq");
+    return OK;
+}
+
+enum err trading_store_set_watermark(struct store *s, uint16_t shard, uint64_t seq)
+{
+    AUTO_BSON bson_t *document = bson_new();
+    char id[32];
+    watermark_id(shard, id, sizeof id);
+    add_text(document, "_id", id);
+    add_number(document, "seq", (int64_t)seq);
+    const bson_t *documents[] = {document};
+    return store_put_many(s, WATERMARKS, documents, 1);
+}
