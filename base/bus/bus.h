@@ -31,11 +31,10 @@
 #define BUS_HEARTBEAT_MS    1000
 /* Messages nng keeps for a subscriber; what is dropped beyond them a replay finds. */
 #define BUS_QUEUE_MAX 8192
-8192 /* messages nng keeps for a subscriber; the oldest are dropped, replay finds them */
 
-    /* Pointers are borrowed for the call. Epochs are above 0 and below 2^53; so are seqs, from 1.
-     */
-    struct bus_event {
+/* Pointers are borrowed for the call. Epochs are above 0 and below 2^53; so are seqs, from 1.
+ */
+struct bus_event {
     const char *topic, *key, *type; /* "trading.market", "BTC-USDT", "market.trade" */
     uint64_t epoch, seq;
     int64_t time_ms;     /* wall clock of the publisher */
