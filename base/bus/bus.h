@@ -32,8 +32,7 @@
 /* Messages nng keeps for a subscriber; what is dropped beyond them a replay finds. */
 #define BUS_QUEUE_MAX 8192
 
-/* Pointers are borrowed for the call. Epochs are above 0 and below 2^53; so are seqs, from 1.
- */
+/* Pointers are borrowed for the call. Epochs are above 0 and below 2^53; so are seqs, from 1. */
 struct bus_event {
     const char *topic, *key, *type; /* "trading.market", "BTC-USDT", "market.trade" */
     uint64_t epoch, seq;
@@ -60,8 +59,8 @@ struct bus_publisher_options {
 MUST_CHECK enum err bus_publisher_new(const struct bus_publisher_options *options,
                                       struct rpc_server *server, struct bus_publisher **ret,
                                       struct err_detail *detail);
-void bus_publisher_free(
-    struct bus_publisher *p); /* accepts NULL; after the server's free; blocks */
+/* Accepts NULL. After rpc_server_free, and when nobody publishes any more. Blocks. */
+void bus_publisher_free(struct bus_publisher *p);
 /* The port that a tcp listener got; 0: that listener is not tcp. */
 unsigned bus_publisher_port(const struct bus_publisher *p, size_t listener);
 

@@ -6,10 +6,12 @@
 #include "base/bus/ring.h"
 #include "base/clock.h"
 #include "base/crypt.h"
+#include "base/metrics.h"
 #include "base/rpc/socket.h"
 
 #include <nng/protocol/pubsub0/pub.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,6 +19,7 @@ struct pub_topic {
     char name[BUS_TOPIC_MAX + 1];
     pthread_mutex_t lock;
     struct bus_ring ring;
+    struct counter *events;
 };
 
 struct bus_publisher {
@@ -74,6 +77,7 @@ void bus_publish(struct bus_publisher *p, const char *topic, const char *key, co
     bus_ring_add(&t->ring, bus_record_new(&event));
     ring_the_bell(p, &event);
     CHECK(pthread_mutex_unlock(&t->lock) == 0);
+    counter_add(t->events, 1);
 }
 
 static void beat(struct bus_publisher *p, struct pub_topic *t)
@@ -209,6 +213,9 @@ static enum err add_topics(struct bus_publisher *p, const struct bus_publisher_o
         memcpy(t->name, *name, strlen(*name) + 1);
         CHECK(pthread_mutex_init(&t->lock, NULL) == 0);
         bus_ring_init(&t->ring, epoch, options->ring_size ? options->ring_size : BUS_RING_SIZE);
+        char label[BUS_TOPIC_MAX + 16];
+        (void)snprintf(label, sizeof label, "topic=\"%s\"", t->name);
+        t->events = metrics_counter("tradepost_bus_events_total", "Events published.", label);
     }
     return OK;
 }

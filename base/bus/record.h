@@ -17,9 +17,8 @@
 #define BUS_MESSAGE_SIZE_MAX (BUS_EVENT_SIZE_MAX + 1024)
 
 struct bus_record {
-    struct bus_event
-        event;   /* its strings and payload are in bytes[], its topic in the topic's owner */
-    size_t size; /* what it takes to keep it */
+    struct bus_event event; /* points into bytes[]; its topic is the owner's */
+    size_t size;            /* what it takes to keep it */
     atomic_uint users;
     char bytes[];
 };

@@ -6,10 +6,12 @@
  */
 #include "base/bus/ring.h"
 #include "base/clock.h"
+#include "base/metrics.h"
 #include "base/rpc/socket.h"
 
 #include <nng/protocol/pubsub0/sub.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,6 +25,7 @@ struct sub_topic {
     char name[BUS_TOPIC_MAX + 1];
     pthread_mutex_t lock; /* for the ring: the thread changes it, bus_replay reads it */
     struct bus_ring ring;
+    struct counter *replays, *resyncs;
 
     /* The thread's own. */
     bool behind;      /* something is missing: what comes waits for a replay */
@@ -72,6 +75,7 @@ static void tell_resync(struct bus_subscriber *s, struct sub_topic *t)
 {
     if (!t->resync_due || last_seq(t) < t->resync_at) return;
     t->resync_due = false;
+    counter_add(t->resyncs, 1);
     if (s->on_resync && !atomic_load(&s->stop))
         s->on_resync(s->arg, t->name, t->ring.epoch, last_seq(t));
 }
@@ -104,6 +108,7 @@ static enum err ask_replay(struct bus_subscriber *s, const struct sub_topic *t,
         .principal = &s->principal,
     };
     ProtobufCMessage *reply = NULL;
+    counter_add(t->replays, 1);
     enum err e = rpc_call(s->replay, "events.Events/Replay", &request.base, &options, &reply, NULL);
     if (!e) *ret = (Events__ReplayResponse *)reply;
     return e;
@@ -227,6 +232,16 @@ enum err bus_replay(struct bus_subscriber *s, const char *topic, const char *key
 
 /* ---- life ---- */
 
+static void count_topic(struct sub_topic *t)
+{
+    char label[BUS_TOPIC_MAX + 16];
+    (void)snprintf(label, sizeof label, "topic=\"%s\"", t->name);
+    t->replays = metrics_counter("tradepost_bus_replays_total",
+                                 "Questions for what was missed: gaps, new epochs, starts.", label);
+    t->resyncs =
+        metrics_counter("tradepost_bus_resyncs_total", "Times that the past was gone.", label);
+}
+
 static enum err add_topics(struct bus_subscriber *s, const struct bus_subscriber_options *options,
                            struct err_detail *detail)
 {
@@ -239,6 +254,7 @@ static enum err add_topics(struct bus_subscriber *s, const struct bus_subscriber
         memcpy(t->name, *name, strlen(*name) + 1);
         CHECK(pthread_mutex_init(&t->lock, NULL) == 0);
         bus_ring_init(&t->ring, 0, options->ring_size ? options->ring_size : BUS_RING_SIZE);
+        count_topic(t);
         if (nng_socket_set(s->socket, NNG_OPT_SUB_SUBSCRIBE, t->name, strlen(t->name) + 1))
             return ERR_NO_MEMORY;
     }
