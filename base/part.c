@@ -105,7 +105,7 @@ static enum err load_tls(const struct config *config, struct rpc_tls *ret,
     *ret =
         (struct rpc_tls){config_string(config, "rpc.tls_ca"), config_string(config, "rpc.tls_cert"),
                          config_string(config, "rpc.tls_key")};
-    unsigned given = !!ret->ca_file[0] + !!ret->cert_file[0] + !!ret->key_file[0];
+    int given = !!ret->ca_file[0] + !!ret->cert_file[0] + !!ret->key_file[0];
     if (given == 0 || given == 3) return OK;
     return err_set(detail, ERR_INVALID,
                    "rpc.tls_ca, rpc.tls_cert and rpc.tls_key go together: give all or none");
