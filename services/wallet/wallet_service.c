@@ -21,7 +21,7 @@ static const struct config_key keys[] = {
      "threads that read statements from the documents", false},
     {"wallet.queue_max", CONFIG_INT, "65536", 16, 1048576,
      "commands waiting for the ledger; beyond: refused", false},
-    {"wallet.waiting_entries_max", CONFIG_INT, "1000000", 1000, 100000000,
+    {"wallet.waiting_entries_max", CONFIG_INT, "1000000", 1, 100000000,
      "ledger entries waiting to be written as documents; beyond: commands are refused", false},
     {"wallet.snapshot_bytes", CONFIG_INT, "67108864", 4096, INT64_C(1) << 40,
      "bytes of journal between snapshots", false},

@@ -107,9 +107,9 @@ static void a_wrong_field_is_named(void **state)
         {"", "USDT", "1", 2, "transferId"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        assert_err(fixture_transfer(f, cases[i].id, 1, cases[i].to, cases[i].asset,
-                                    cases[i].amount),
-                   ERR_INVALID);
+        assert_err(
+            fixture_transfer(f, cases[i].id, 1, cases[i].to, cases[i].asset, cases[i].amount),
+            ERR_INVALID);
         assert_int_equal(f->status.error_count, 1);
         assert_string_equal(f->status.errors[0].field, cases[i].field);
     }
@@ -209,7 +209,8 @@ static void a_statement_refuses_what_is_no_page(void **state)
 {
     struct wallet_fixture *f = *state;
     Wallet__StatementResponse *page = NULL;
-    static const char *const cursors[] = {"x", "AAAAAAAAAAA", "AAAAAAAAAAAA", "__________8", "=", "!"};
+    static const char *const cursors[] = {"x",           "AAAAAAAAAAA", "AAAAAAAAAAAA",
+                                          "__________8", "=",           "!"};
     for (size_t i = 0; i < sizeof cursors / sizeof *cursors; i++) {
         assert_err(fixture_statement(f, 1, "", 10, cursors[i], &page), ERR_INVALID);
         assert_string_equal(f->status.errors[0].field, "cursor");

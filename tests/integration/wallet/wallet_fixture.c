@@ -33,10 +33,17 @@ void wallet_fixture_set(struct wallet_fixture *f, const char *override)
 
 void wallet_fixture_init(struct wallet_fixture *f)
 {
+    char directory[TEMP_PATH_SIZE];
+    temp_make(directory);
+    wallet_fixture_at(f, directory);
+}
+
+void wallet_fixture_at(struct wallet_fixture *f, const char *directory)
+{
     static atomic_uint number;
     unsigned n = atomic_fetch_add(&number, 1);
     *f = (struct wallet_fixture){0};
-    temp_make(f->directory);
+    (void)snprintf(f->directory, sizeof f->directory, "%s", directory);
     char text[2 * TEMP_PATH_SIZE];
     (void)snprintf(text, sizeof text, "data_dir=%s", f->directory);
     wallet_fixture_set(f, text);

@@ -1,6 +1,6 @@
 /*
- * A whole wallet for tests: the real part, its journal and SQLite documents in a directory of its own, and a
- * client over inproc. It can be stopped and started again over the same directory.
+ * A whole wallet for tests: the real part, its journal and SQLite documents in a directory of its
+ * own, and a client over inproc. It can be stopped and started again over the same directory.
  */
 #ifndef TESTS_WALLET_FIXTURE_H
 #define TESTS_WALLET_FIXTURE_H
@@ -34,6 +34,7 @@ struct wallet_fixture {
 
 /* A directory and the addresses; nothing runs yet. */
 void wallet_fixture_init(struct wallet_fixture *f);
+void wallet_fixture_at(struct wallet_fixture *f, const char *directory); /* one that is there */
 void wallet_fixture_set(struct wallet_fixture *f, const char *override); /* "wallet.queue_max=16" */
 MUST_CHECK enum err wallet_fixture_start(struct wallet_fixture *f);
 void wallet_fixture_stop(struct wallet_fixture *f);
@@ -67,7 +68,8 @@ void fixture_assert_balanced(struct wallet_fixture *f);
 /* The caller frees with fixture_reply_free. asset and cursor: "" for none. */
 enum err fixture_statement(struct wallet_fixture *f, uint64_t user, const char *asset,
                            unsigned limit, const char *cursor, Wallet__StatementResponse **ret);
-/* All of a user's entries, oldest first, as "kind amount total reference\n" lines. The caller frees. */
+/* All of a user's entries, oldest first, as "kind amount total reference\n" lines. The caller
+ * frees. */
 char *fixture_history(struct wallet_fixture *f, uint64_t user);
 
 #endif
