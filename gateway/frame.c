@@ -7,23 +7,28 @@
 
 struct frame {
     atomic_uint holds;
-    size_t size, id_at, type_at; /* offsets into text */
+    size_t size, topic_at, type_at; /* offsets into text */
+    uint64_t epoch, seq;
     char text[];
 };
 
-struct frame *frame_new(const char *text, size_t size, const char *event_id, const char *event_type)
+struct frame *frame_new(const char *text, size_t size, const struct frame_event *event)
 {
-    size_t id_size = strlen(event_id) + 1, type_size = strlen(event_type) + 1;
-    struct frame *f = malloc(sizeof *f + size + 1 + id_size + type_size);
+    static const struct frame_event none = {"", "", 0, 0};
+    if (!event) event = &none;
+    size_t topic_size = strlen(event->topic) + 1, type_size = strlen(event->type) + 1;
+    struct frame *f = malloc(sizeof *f + size + 1 + topic_size + type_size);
     if (!f) return NULL;
     atomic_init(&f->holds, 1);
     f->size = size;
-    f->id_at = size + 1;
-    f->type_at = f->id_at + id_size;
+    f->topic_at = size + 1;
+    f->type_at = f->topic_at + topic_size;
+    f->epoch = event->epoch;
+    f->seq = event->seq;
     memcpy(f->text, text, size);
     f->text[size] = 0;
-    memcpy(f->text + f->id_at, event_id, id_size);
-    memcpy(f->text + f->type_at, event_type, type_size);
+    memcpy(f->text + f->topic_at, event->topic, topic_size);
+    memcpy(f->text + f->type_at, event->type, type_size);
     return f;
 }
 
@@ -40,5 +45,6 @@ void frame_release(struct frame *f)
 
 struct frame_info frame_look(const struct frame *f)
 {
-    return (struct frame_info){f->text, f->size, f->text + f->id_at, f->text + f->type_at};
+    return (struct frame_info){
+        f->text, f->size, {f->text + f->topic_at, f->text + f->type_at, f->epoch, f->seq}};
 }

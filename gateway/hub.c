@@ -6,6 +6,8 @@
 
 #include "channels.h"
 
+#include "base/metrics.h"
+
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -18,6 +20,7 @@ struct entry {
     struct entry *next;
     struct frame *frame;
     struct subscription *conflates; /* NULL: not, or the subscription has ended */
+    uint64_t epoch, seq;            /* of the first frame in this place */
 };
 
 struct hub {
@@ -25,8 +28,11 @@ struct hub {
     struct channels channels;
     struct hub_connection **connections; /* joined ones, in no order */
     size_t connections_max, connection_count, subscription_count;
+    bool closed; /* nobody may join any more */
     atomic_uint_fast64_t published, delivered, conflated, shed, closed_slow;
     atomic_size_t queued_bytes;
+    pthread_mutex_t metrics_lock;
+    struct hub_stats told; /* what the metrics have */
 };
 
 struct hub_connection {
@@ -37,7 +43,8 @@ struct hub_connection {
     size_t subscription_count;
 
     pthread_mutex_t lock; /* of all below */
-    pthread_cond_t wake;
+    pthread_cond_t changed;
+    struct hub_wake wake;
     struct entry *first, **last;
     size_t queue_bytes_max, queued_bytes, queued_frames;
     int verdict; /* 0: open */
@@ -56,6 +63,7 @@ enum err hub_new(size_t connections_max, struct hub **ret)
     }
     h->connections_max = connections_max;
     (void)pthread_rwlock_init(&h->lock, NULL);
+    (void)pthread_mutex_init(&h->metrics_lock, NULL);
     *ret = h;
     return OK;
 }
@@ -66,38 +74,50 @@ void hub_free(struct hub *h)
     CHECK(h->connection_count == 0);
     channels_release(&h->channels);
     (void)pthread_rwlock_destroy(&h->lock);
+    (void)pthread_mutex_destroy(&h->metrics_lock);
     free(h->connections);
     free(h);
 }
 
 /* ---- connections ---- */
 
-enum err hub_join(struct hub *h, size_t queue_bytes, struct hub_connection **ret)
+static struct hub_connection *connection_new(struct hub *h, size_t queue_bytes,
+                                             struct hub_wake wake)
 {
     struct hub_connection *c = calloc(1, sizeof *c);
-    if (!c) return ERR_NO_MEMORY;
+    if (!c) return NULL;
     c->hub = h;
     c->queue_bytes_max = queue_bytes ? queue_bytes : HUB_QUEUE_BYTES;
+    c->wake = wake;
     c->last = &c->first;
     atomic_init(&c->holds, 1);
     pthread_condattr_t monotonic;
     (void)pthread_condattr_init(&monotonic);
     (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     (void)pthread_mutex_init(&c->lock, NULL);
-    (void)pthread_cond_init(&c->wake, &monotonic);
+    (void)pthread_cond_init(&c->changed, &monotonic);
     (void)pthread_condattr_destroy(&monotonic);
+    return c;
+}
 
+enum err hub_join(struct hub *h, size_t queue_bytes, struct hub_wake wake,
+                  struct hub_connection **ret)
+{
+    struct hub_connection *c = connection_new(h, queue_bytes, wake);
+    if (!c) return ERR_NO_MEMORY;
     (void)pthread_rwlock_wrlock(&h->lock);
-    bool room = h->connection_count < h->connections_max;
-    if (room) {
-        c->index = h->connection_count++;
-        h->connections[c->index] = c;
-    }
+    enum err e = OK;
+    if (h->closed)
+        e = ERR_CLOSED;
+    else if (h->connection_count == h->connections_max)
+        e = ERR_EXHAUSTED;
+    else
+        h->connections[c->index = h->connection_count++] = c;
     (void)pthread_rwlock_unlock(&h->lock);
-    if (!room) {
+    if (e) {
         c->left = true;
         hub_release(c);
-        return ERR_EXHAUSTED;
+        return e;
     }
     *ret = c;
     return OK;
@@ -113,7 +133,7 @@ void hub_release(struct hub_connection *c)
 {
     if (!c || atomic_fetch_sub(&c->holds, 1) != 1) return;
     CHECK(c->left && !c->first);
-    (void)pthread_cond_destroy(&c->wake);
+    (void)pthread_cond_destroy(&c->changed);
     (void)pthread_mutex_destroy(&c->lock);
     free(c);
 }
@@ -160,7 +180,7 @@ void hub_leave(struct hub_connection *c)
     (void)pthread_mutex_lock(&c->lock);
     c->left = true;
     drop_queue(c);
-    (void)pthread_cond_broadcast(&c->wake);
+    (void)pthread_cond_broadcast(&c->changed);
     (void)pthread_mutex_unlock(&c->lock);
     (void)pthread_rwlock_unlock(&h->lock);
 }
@@ -221,18 +241,26 @@ bool hub_is_subscribed(struct hub_connection *c, const char *channel)
 
 /* ---- queues; under the connection's lock ---- */
 
-static void set_verdict(struct hub_connection *c, int code)
+static void tell(struct hub_connection *c)
 {
-    if (!c->verdict) c->verdict = code;
-    (void)pthread_cond_signal(&c->wake);
+    (void)pthread_cond_signal(&c->changed);
+    if (c->wake.call && !c->left) c->wake.call(c->wake.arg);
 }
 
-/* The newest takes the place of the one that waits. */
+static void set_verdict(struct hub_connection *c, int code)
+{
+    if (c->verdict) return;
+    c->verdict = code;
+    tell(c);
+}
+
+/* The newest takes the place of the one that waits. false: none waits, or it has no room. */
 static bool conflate(struct hub_connection *c, struct subscription *s, struct frame *f)
 {
     if (!s || !s->waiting) return false;
     struct entry *e = s->waiting;
     size_t before = frame_look(e->frame).size, after = frame_look(f).size;
+    if (c->queued_bytes - before + after > c->queue_bytes_max) return false;
     c->queued_bytes = c->queued_bytes - before + after;
     atomic_fetch_add(&c->hub->queued_bytes, after - before); /* modulo 2^64: a difference */
     frame_release(e->frame);
@@ -245,7 +273,8 @@ static bool conflate(struct hub_connection *c, struct subscription *s, struct fr
 static void enqueue(struct hub_connection *c, struct subscription *s, struct frame *f,
                     enum hub_delivery how)
 {
-    size_t size = frame_look(f).size;
+    struct frame_info info = frame_look(f);
+    size_t size = info.size;
     if (c->left || c->verdict || conflate(c, s, f)) return;
     if (how == HUB_SHED && c->queued_bytes + size > c->queue_bytes_max / 2) {
         atomic_fetch_add(&c->hub->shed, 1);
@@ -258,14 +287,15 @@ static void enqueue(struct hub_connection *c, struct subscription *s, struct fra
         atomic_fetch_add(&c->hub->closed_slow, 1);
         return set_verdict(c, HUB_CLOSE_SLOW);
     }
-    *e = (struct entry){NULL, frame_hold(f), s};
+    *e = (struct entry){NULL, frame_hold(f), s, info.event.epoch, info.event.seq};
     if (s) s->waiting = e;
+    bool first = !c->first;
     *c->last = e;
     c->last = &e->next;
     c->queued_bytes += size;
     c->queued_frames++;
     atomic_fetch_add(&c->hub->queued_bytes, size);
-    (void)pthread_cond_signal(&c->wake);
+    if (first) tell(c);
 }
 
 void hub_send(struct hub_connection *c, struct frame *f, enum hub_delivery how)
@@ -275,16 +305,45 @@ void hub_send(struct hub_connection *c, struct frame *f, enum hub_delivery how)
     (void)pthread_mutex_unlock(&c->lock);
 }
 
+static void publish_to(const struct channel *to, struct frame *f, enum hub_delivery how)
+{
+    for (size_t i = 0; i < to->count; i++) {
+        struct subscription *s = to->listeners[i];
+        (void)pthread_mutex_lock(&s->connection->lock);
+        enqueue(s->connection, how == HUB_CONFLATE ? s : NULL, f, how);
+        (void)pthread_mutex_unlock(&s->connection->lock);
+    }
+}
+
 void hub_publish(struct hub *h, const char *channel, struct frame *f, enum hub_delivery how)
 {
     atomic_fetch_add(&h->published, 1);
     (void)pthread_rwlock_rdlock(&h->lock);
     const struct channel *to = channels_find(&h->channels, channel);
-    for (size_t i = 0; to && i < to->count; i++) {
-        struct subscription *s = to->listeners[i];
-        (void)pthread_mutex_lock(&s->connection->lock);
-        enqueue(s->connection, how == HUB_CONFLATE ? s : NULL, f, how);
-        (void)pthread_mutex_unlock(&s->connection->lock);
+    if (to) publish_to(to, f, how);
+    (void)pthread_rwlock_unlock(&h->lock);
+}
+
+bool hub_is_heard(struct hub *h, const char *channel)
+{
+    (void)pthread_rwlock_rdlock(&h->lock);
+    bool heard = channels_find(&h->channels, channel) != NULL;
+    (void)pthread_rwlock_unlock(&h->lock);
+    return heard;
+}
+
+void hub_publish_each(struct hub *h, struct frame *(*make)(void *arg, const char *channel),
+                      void *arg)
+{
+    (void)pthread_rwlock_rdlock(&h->lock);
+    for (size_t i = 0; i < h->channels.bucket_count; i++) {
+        for (const struct channel *to = h->channels.buckets[i]; to; to = to->next) {
+            struct frame *f = make(arg, to->name);
+            if (!f) continue;
+            publish_to(to, f, HUB_KEEP);
+            frame_release(f);
+            atomic_fetch_add(&h->published, 1);
+        }
     }
     (void)pthread_rwlock_unlock(&h->lock);
 }
@@ -298,43 +357,43 @@ void hub_close(struct hub_connection *c, enum hub_close code)
 
 void hub_close_all(struct hub *h, enum hub_close code)
 {
-    (void)pthread_rwlock_rdlock(&h->lock);
+    (void)pthread_rwlock_wrlock(&h->lock);
+    h->closed = true;
     for (size_t i = 0; i < h->connection_count; i++)
         hub_close(h->connections[i], code);
     (void)pthread_rwlock_unlock(&h->lock);
 }
 
-static struct frame *take_first(struct hub_connection *c)
+static struct hub_taken take_first(struct hub_connection *c)
 {
     struct entry *e = c->first;
-    struct frame *f = e->frame;
+    struct hub_taken taken = {e->frame, 0, e->epoch, e->seq};
     c->first = e->next;
     if (!c->first) c->last = &c->first;
     if (e->conflates) e->conflates->waiting = NULL;
     free(e);
-    size_t size = frame_look(f).size;
+    size_t size = frame_look(taken.frame).size;
     c->queued_bytes -= size;
     c->queued_frames--;
     atomic_fetch_sub(&c->hub->queued_bytes, size);
     atomic_fetch_add(&c->hub->delivered, 1);
-    return f;
+    return taken;
 }
 
-struct frame *hub_take(struct hub_connection *c, int64_t deadline_ms, int *ret_code)
+struct hub_taken hub_take(struct hub_connection *c, int64_t deadline_ms)
 {
     struct timespec at = {.tv_sec = deadline_ms / 1000, .tv_nsec = deadline_ms % 1000 * 1000000};
-    struct frame *f = NULL;
-    *ret_code = 0;
+    struct hub_taken taken = {0};
     (void)pthread_mutex_lock(&c->lock);
-    while (!c->first && !c->verdict && !c->left)
-        if (pthread_cond_timedwait(&c->wake, &c->lock, &at)) break;
+    while (deadline_ms && !c->first && !c->verdict && !c->left)
+        if (pthread_cond_timedwait(&c->changed, &c->lock, &at)) break;
     bool too_slow = c->verdict == HUB_CLOSE_SLOW; /* then what waits will not be taken either */
     if (c->first && !too_slow)
-        f = take_first(c);
+        taken = take_first(c);
     else if (c->left || c->verdict)
-        *ret_code = c->verdict ? c->verdict : HUB_CLOSE_NORMAL;
+        taken.close = c->verdict ? c->verdict : HUB_CLOSE_NORMAL;
     (void)pthread_mutex_unlock(&c->lock);
-    return f;
+    return taken;
 }
 
 void hub_stats(struct hub *h, struct hub_stats *ret)
@@ -352,4 +411,36 @@ void hub_stats(struct hub *h, struct hub_stats *ret)
         .closed_slow = atomic_load(&h->closed_slow),
     };
     (void)pthread_rwlock_unlock(&h->lock);
+}
+
+static void bring(const char *name, const char *help, uint64_t now, uint64_t *told)
+{
+    counter_add(metrics_counter(name, help, NULL), now - *told);
+    *told = now;
+}
+
+void hub_metrics(struct hub *h)
+{
+    struct hub_stats now, *told = &h->told;
+    (void)pthread_mutex_lock(&h->metrics_lock);
+    hub_stats(h, &now);
+    gauge_set(
+        metrics_gauge("tradepost_gateway_channels", "Channels that somebody listens to.", NULL),
+        (int64_t)now.channels);
+    gauge_set(
+        metrics_gauge("tradepost_gateway_subscriptions", "Channels of all connections.", NULL),
+        (int64_t)now.subscriptions);
+    gauge_set(metrics_gauge("tradepost_gateway_queued_bytes", "Bytes that wait for clients.", NULL),
+              (int64_t)now.queued_bytes);
+    bring("tradepost_gateway_events_published_total", "Events published to a channel.",
+          now.published, &told->published);
+    bring("tradepost_gateway_frames_delivered_total", "Messages taken from a client's queue.",
+          now.delivered, &told->delivered);
+    bring("tradepost_gateway_frames_conflated_total", "Events replaced by a newer one in a queue.",
+          now.conflated, &told->conflated);
+    bring("tradepost_gateway_frames_shed_total", "Events that a client did not get under pressure.",
+          now.shed, &told->shed);
+    bring("tradepost_gateway_closed_slow_total", "Connections closed because their queue was full.",
+          now.closed_slow, &told->closed_slow);
+    (void)pthread_mutex_unlock(&h->metrics_lock);
 }

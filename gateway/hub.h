@@ -32,6 +32,7 @@ enum hub_close {
     HUB_CLOSE_NORMAL = 1000,
     HUB_CLOSE_GOING_AWAY = 1001,
     HUB_CLOSE_PROTOCOL = 1002,
+    HUB_CLOSE_UNSUPPORTED = 1003,
     HUB_CLOSE_BAD_DATA = 1007,
     HUB_CLOSE_TOO_BIG = 1009,
     HUB_CLOSE_AUTH_TIMEOUT = 4001,
@@ -39,17 +40,19 @@ enum hub_close {
     HUB_CLOSE_SLOW = 4008,
 };
 
-/* A finished message: immutable, counted. `event_id` is "epoch-seq" for events, "" for answers. */
+/* A finished message: immutable, counted. Answers have no event: topic and type are "". */
 struct frame;
+struct frame_event {
+    const char *topic, *type; /* "trading.market", "market.trade" */
+    uint64_t epoch, seq;      /* where it stands in its topic */
+};
 struct frame_info {
     const char *text; /* JSON, size bytes, and a NUL behind it */
     size_t size;
-    const char *event_id;   /* "epoch-seq", or "" */
-    const char *event_type; /* "market.trade", or "" */
+    struct frame_event event;
 };
-/* Copies. NULL: out of memory. */
-struct frame *frame_new(const char *text, size_t size, const char *event_id,
-                        const char *event_type);
+/* Copies. event NULL: an answer. NULL: out of memory. */
+struct frame *frame_new(const char *text, size_t size, const struct frame_event *event);
 struct frame *frame_hold(struct frame *f);
 void frame_release(struct frame *f); /* accepts NULL */
 struct frame_info frame_look(const struct frame *f);
@@ -60,9 +63,19 @@ struct hub_connection; /* counted: the front and its running commands each hold 
 MUST_CHECK enum err hub_new(size_t connections_max, struct hub **ret);
 void hub_free(struct hub *h); /* accepts NULL; every connection must have been left and released */
 
-/* A new connection with a queue of queue_bytes (0: HUB_QUEUE_BYTES). ERR_EXHAUSTED:
- * connections_max. */
-MUST_CHECK enum err hub_join(struct hub *h, size_t queue_bytes, struct hub_connection **ret);
+/*
+ * A new connection with a queue of queue_bytes (0: HUB_QUEUE_BYTES). ERR_EXHAUSTED:
+ * connections_max. ERR_CLOSED: after hub_close_all. ERR_NO_MEMORY.
+ *
+ * A front that waits for more than the queue gives a wake: it is called, under a lock, when there
+ * is something new to take, and must not block nor call the hub. Never after hub_leave.
+ */
+struct hub_wake {
+    void (*call)(void *arg); /* NULL: none */
+    void *arg;
+};
+MUST_CHECK enum err hub_join(struct hub *h, size_t queue_bytes, struct hub_wake wake,
+                             struct hub_connection **ret);
 /* Ends all subscriptions, drops what is queued, wakes hub_take. What is sent later goes nowhere. */
 void hub_leave(struct hub_connection *c);
 struct hub_connection *hub_hold(struct hub_connection *c);
@@ -71,8 +84,8 @@ void hub_release(struct hub_connection *c); /* accepts NULL */
 /* ERR_EXHAUSTED: HUB_SUBSCRIPTIONS_MAX or HUB_CHANNELS_MAX. ERR_CLOSED. A second time changes
  * nothing. */
 MUST_CHECK enum err hub_subscribe(struct hub_connection *c, const char *channel);
-void hub_unsubscribe(struct hub_connection *c,
-                     const char *channel); /* also what is conflated of it */
+/* What is queued already still arrives. */
+void hub_unsubscribe(struct hub_connection *c, const char *channel);
 bool hub_is_subscribed(struct hub_connection *c, const char *channel);
 
 enum hub_delivery {
@@ -83,22 +96,37 @@ enum hub_delivery {
 /* To one connection, and to all that listen to a channel. The frame stays the caller's. */
 void hub_send(struct hub_connection *c, struct frame *f, enum hub_delivery how);
 void hub_publish(struct hub *h, const char *channel, struct frame *f, enum hub_delivery how);
+/* Does anybody listen? If not, a frame need not be made. */
+bool hub_is_heard(struct hub *h, const char *channel);
+/* To every channel that somebody listens to, the frame that make returns for it (NULL: nothing);
+ * make must not call the hub. Kept and in order. */
+void hub_publish_each(struct hub *h, struct frame *(*make)(void *arg, const char *channel),
+                      void *arg);
 
 /* Asks the front to close after what is queued has been written; the first verdict stays. */
 void hub_close(struct hub_connection *c, enum hub_close code);
+/* Closes all, and refuses who comes later. */
 void hub_close_all(struct hub *h, enum hub_close code);
 
 /*
- * For the front's writer: the next frame (to be released), or NULL with *ret_code the verdict when
- * the connection is to be closed and nothing is queued any more, or 0 when the monotonic deadline
- * passed.
+ * For the front: waits until the monotonic deadline (0: not at all) for the next frame. After a
+ * verdict the queue is still handed out, unless the verdict is that the client is too slow for it.
  */
-struct frame *hub_take(struct hub_connection *c, int64_t deadline_ms, int *ret_code);
+struct hub_taken {
+    struct frame *frame; /* to be released; NULL: the connection is to be closed, or the deadline */
+    int close;           /* frame NULL: the verdict; 0: the deadline passed */
+    /* Everything of the frame's topic up to here has been taken: the cursor to resume from. It is
+     * the frame's own place, but for a conflated one, that of the first frame it replaced. */
+    uint64_t epoch, seq;
+};
+struct hub_taken hub_take(struct hub_connection *c, int64_t deadline_ms);
 
 struct hub_stats {
     size_t connections, channels, subscriptions, queued_bytes;
     uint64_t published, delivered, conflated, shed, closed_slow;
 };
 void hub_stats(struct hub *h, struct hub_stats *ret);
+/* Brings the process's metrics (tradepost_gateway_...) up to date: before they are read. */
+void hub_metrics(struct hub *h);
 
 #endif

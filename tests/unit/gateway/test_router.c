@@ -61,16 +61,16 @@ static void what_does_not_match_is_told_apart(void **state)
         const char *verb, *path;
         enum err expected;
     } table[] = {
-        {"GET",   "/",                  ERR_NOT_FOUND    },
-        {"GET",   "",                   ERR_NOT_FOUND    },
-        {"GET",   "/api/v1/orderz",     ERR_NOT_FOUND    },
-        {"GET",   "/api/v1/orders/",    ERR_NOT_FOUND    },
-        {"GET",   "/api/v1/orders/1/2", ERR_NOT_FOUND    },
-        {"GET",   "//api/v1/orders",    ERR_NOT_FOUND    },
-        {"GET",   "/api/v1/orders//",   ERR_NOT_FOUND    },
-        {"PATCH", "/api/v1/orders",     ERR_UNIMPLEMENTED},
-        {"get",   "/api/v1/orders",     ERR_UNIMPLEMENTED},
-        {"",      "/api/v1/orders",     ERR_UNIMPLEMENTED},
+        {"GET", "/", ERR_NOT_FOUND},
+        {"GET", "", ERR_NOT_FOUND},
+        {"GET", "/api/v1/orderz", ERR_NOT_FOUND},
+        {"GET", "/api/v1/orders/", ERR_NOT_FOUND},
+        {"GET", "/api/v1/orders/1/2", ERR_NOT_FOUND},
+        {"GET", "//api/v1/orders", ERR_NOT_FOUND},
+        {"GET", "/api/v1/orders//", ERR_NOT_FOUND},
+        {"PATCH", "/api/v1/orders", ERR_UNIMPLEMENTED},
+        {"get", "/api/v1/orders", ERR_UNIMPLEMENTED},
+        {"", "/api/v1/orders", ERR_UNIMPLEMENTED},
     };
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
         struct route route = {0};
