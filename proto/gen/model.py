@@ -142,7 +142,6 @@ class Event:
     topic: str
     payload: Message
     caller: str
-    delivery: str
     summary: str
 
 
@@ -214,8 +213,7 @@ class Reader:
         for channel in proto.options.Extensions[self.options.channel]:
             self.contract.events.append(Event(
                 channel.name, channel.type, channel.topic, message,
-                self.options.Caller.Name(channel.caller),
-                self.options.Delivery.Name(channel.delivery), channel.summary))
+                self.options.Caller.Name(channel.caller), channel.summary))
 
     def read_field(self, proto, comment, maps) -> Field:
         limits = proto.options.Extensions[self.options.limits]

@@ -13,7 +13,7 @@ void clients_init(struct clients *c, size_t closed_max, uint64_t seed)
 
 void clients_release(struct clients *c)
 {
-    table_release(&c->table);
+    map_release(&c->map);
     pool_release(&c->pool);
 }
 
@@ -51,8 +51,8 @@ static bool is_client(const void *item, const void *key)
 struct client *clients_find(const struct clients *c, struct id user, const struct client_id *id)
 {
     struct client_key key = {user, id};
-    if (!c->table.count) return NULL;
-    return table_find(&c->table, hash_of(c, user, id), is_client, &key);
+    if (!c->map.count) return NULL;
+    return map_find(&c->map, hash_of(c, user, id), is_client, &key);
 }
 
 struct client *clients_add(struct clients *c, struct id user, const struct client_id *id)
@@ -60,7 +60,7 @@ struct client *clients_add(struct clients *c, struct id user, const struct clien
     struct client *client = pool_take(&c->pool);
     client->user = user;
     client->id = *id;
-    table_add(&c->table, hash_of(c, user, id), client);
+    map_add(&c->map, hash_of(c, user, id), client);
     return client;
 }
 
@@ -70,7 +70,7 @@ static void forget_oldest(struct clients *c)
     c->oldest_closed = oldest->next_closed;
     if (!c->oldest_closed) c->newest_closed = NULL;
     c->closed--;
-    table_remove(&c->table, hash_of(c, oldest->user, &oldest->id), oldest);
+    map_remove(&c->map, hash_of(c, oldest->user, &oldest->id), oldest);
     pool_give(&c->pool, oldest);
 }
 
@@ -90,9 +90,9 @@ void clients_clear(struct clients *c)
 {
     size_t closed_max = c->closed_max;
     uint64_t seed = c->seed;
-    struct table table = c->table;
-    table_clear(&table);
+    struct map map = c->map;
+    map_clear(&map);
     pool_release(&c->pool);
     clients_init(c, closed_max, seed);
-    c->table = table;
+    c->map = map;
 }

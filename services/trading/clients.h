@@ -7,8 +7,8 @@
 #define TRADING_CLIENTS_H
 
 #include "base/id.h"
+#include "map.h"
 #include "pool.h"
-#include "table.h"
 
 #define CLIENT_ID_MAX      36
 #define CLIENTS_CLOSED_MAX 1000000 /* about 100 MB */
@@ -29,7 +29,7 @@ struct client {
 
 struct clients {
     struct pool pool;
-    struct table table;
+    struct map map;
     struct client *oldest_closed, *newest_closed;
     size_t closed, closed_max;
     uint64_t seed; /* of the hash, so that nobody can choose ids that collide; results do not depend

@@ -37,8 +37,8 @@ void engine_free(struct engine *e)
         free(e->markets[i]);
     }
     clients_release(&e->clients);
-    table_release(&e->orders_by_id);
-    table_release(&e->traders_by_id);
+    map_release(&e->orders_by_id);
+    map_release(&e->traders_by_id);
     pool_release(&e->orders);
     pool_release(&e->traders);
     pool_release(&e->levels);
@@ -102,7 +102,7 @@ void result_add_level(struct engine *e, struct market *m, enum side side, int64_
 
 struct order *engine_order(const struct engine *e, uint64_t order_id)
 {
-    return table_find(&e->orders_by_id, hash_mix(order_id), NULL, NULL);
+    return map_find(&e->orders_by_id, hash_mix(order_id), NULL, NULL);
 }
 
 static uint64_t hash_of_user(const struct engine *e, struct id user)
@@ -117,7 +117,7 @@ static bool is_trader(const void *item, const void *key)
 
 struct trader *engine_trader(const struct engine *e, struct id user)
 {
-    return table_find(&e->traders_by_id, hash_of_user(e, user), is_trader, &user);
+    return map_find(&e->traders_by_id, hash_of_user(e, user), is_trader, &user);
 }
 
 struct order_view engine_view(const struct order *o)
@@ -145,7 +145,7 @@ struct order *engine_open_order(struct engine *e, uint64_t order_id, struct id u
     if (!t) {
         t = pool_take(&e->traders);
         t->id = user;
-        table_add(&e->traders_by_id, hash_of_user(e, user), t);
+        map_add(&e->traders_by_id, hash_of_user(e, user), t);
     }
     struct order *o = pool_take(&e->orders);
     o->id = order_id;
@@ -154,7 +154,7 @@ struct order *engine_open_order(struct engine *e, uint64_t order_id, struct id u
     if (t->newest) t->newest->trader_newer = o;
     t->newest = o;
     t->open++;
-    table_add(&e->orders_by_id, hash_mix(order_id), o);
+    map_add(&e->orders_by_id, hash_mix(order_id), o);
     return o;
 }
 
@@ -168,11 +168,11 @@ void engine_close_order(struct engine *e, struct order *o)
     if (o->trader_older) o->trader_older->trader_newer = o->trader_newer;
     t->open--;
     if (!t->open) {
-        table_remove(&e->traders_by_id, hash_of_user(e, t->id), t);
+        map_remove(&e->traders_by_id, hash_of_user(e, t->id), t);
         pool_give(&e->traders, t);
     }
     if (o->client) clients_close(&e->clients, o->client);
-    table_remove(&e->orders_by_id, hash_mix(o->id), o);
+    map_remove(&e->orders_by_id, hash_mix(o->id), o);
     pool_give(&e->orders, o);
 }
 

@@ -7,7 +7,7 @@
 struct engine {
     struct engine_options options; /* no zeros left */
     struct pool orders, traders, levels;
-    struct table orders_by_id, traders_by_id;
+    struct map orders_by_id, traders_by_id;
     struct clients clients;
     struct market *markets[MARKETS_MAX];
     size_t market_count;

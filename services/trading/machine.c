@@ -44,7 +44,7 @@ static void judge_order(struct machine *m, struct command **commands, size_t at,
     const char *asset = NULL;
     int64_t hold = 0;
 
-    if (!holds_ready(&m->holds)) {
+    if (!funds_ready(&m->funds)) {
         pending_refuse(p, ERR_UNAVAILABLE, "starting", "the exchange is not ready yet");
         return;
     }
@@ -58,7 +58,7 @@ static void judge_order(struct machine *m, struct command **commands, size_t at,
     else if (refusal)
         refuse(p, refusal);
     else if (!follows_another(m, commands, at, p))
-        holds_add(&m->holds, p, asset, hold);
+        funds_add(&m->funds, p, asset, hold);
 }
 
 /* Cancels need no hold; what is not open any more is told without being logged. */
@@ -108,9 +108,9 @@ static void prepare(void *machine, struct command **commands, size_t count)
         else
             judge_other(m, p);
     }
-    for (size_t i = 0; i < m->holds.count; i++)
-        stamp_rates(m, &m->holds.items[i]->request);
-    holds_ask(&m->holds, engine_last_order_id(m->engine));
+    for (size_t i = 0; i < m->funds.count; i++)
+        stamp_rates(m, &m->funds.items[i]->request);
+    funds_ask(&m->funds, engine_last_order_id(m->engine));
     for (size_t i = 0; i < count; i++)
         stamp(m, (struct pending *)commands[i]);
 }
@@ -214,7 +214,7 @@ static void finish(void *machine, struct command **commands, size_t count)
     renew_listings(m);
     for (size_t i = 0; i < count; i++) {
         struct pending *p = (struct pending *)commands[i];
-        if (p->held && p->command.err && !p->outbox_seq) holds_lost(&m->holds);
+        if (p->held && p->command.err && !p->outbox_seq) funds_lost(&m->funds);
         if (p->duplicate) resolve_duplicate(m, p);
     }
     settle_answer(m->settle, (struct pending **)commands, count);

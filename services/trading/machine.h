@@ -8,7 +8,7 @@
 
 #include "base/journal/replica.h"
 #include "engine.h"
-#include "holds.h"
+#include "funds.h"
 #include "listings.h"
 #include "settle.h"
 #include "stream.h"
@@ -17,7 +17,7 @@ struct machine {
     struct engine *engine;
     struct stream stream;
     struct listings listings;
-    struct holds holds;
+    struct funds funds;
     struct settle *settle;    /* who answers what waits for the wallet */
     uint64_t seq;             /* of the last command */
     uint64_t outbox_seq;      /* of the last piece */

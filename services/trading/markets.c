@@ -169,8 +169,8 @@ static enum err start_settling(struct markets *m, struct err_detail *detail)
 {
     struct machine *machine = m->options.machine;
     uint64_t settled_seq;
-    if (holds_ready(&machine->holds)) return OK;
-    enum err e = holds_reconcile_start(&machine->holds, m->options.last_order_id,
+    if (funds_ready(&machine->funds)) return OK;
+    enum err e = funds_reconcile_start(&machine->funds, m->options.last_order_id,
                                        m->options.outbox_seq, &settled_seq, detail);
     return e ? e : settle_start(machine->settle, settled_seq);
 }

@@ -20,7 +20,7 @@ void stream_init(struct stream *s, size_t size_max)
     for (unsigned i = 0; i < READER_COUNT; i++)
         CHECK(pthread_cond_init(&s->changed[i], &attributes) == 0);
     (void)pthread_condattr_destroy(&attributes);
-    buf_init(&s->open, SIZE_MAX / 2);
+    buf_init(&s->open, STREAM_OPEN_MAX);
 }
 
 static void chunk_free(struct chunk *c)

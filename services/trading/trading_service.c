@@ -20,7 +20,12 @@ static const struct config_key keys[] = {
      "bytes that may wait to be settled or stored; beyond, new orders are refused", false},
     {"trading.snapshot_size", CONFIG_INT, "67108864", 4096, 4294967296,
      "bytes of journal between two snapshots", false},
-    {"trading.markets[]", CONFIG_LIST, NULL, 0, MARKETS_MAX, "the markets", false},
+    {"trading.markets[]", CONFIG_LIST,
+     "[{symbol: BTC-USDT, base: BTC, quote: USDT, tick_size: '0.01', lot_size: '0.00001',"
+     "  min_notional: '5'},"
+     " {symbol: ETH-USDT, base: ETH, quote: USDT, tick_size: '0.01', lot_size: '0.0001',"
+     "  min_notional: '5'}]",
+     0, MARKETS_MAX, "the markets; one that is left out later keeps its rules", false},
     {"trading.markets[].symbol", CONFIG_STRING, NULL, 1, SYMBOL_MAX, "name, as BTC-USDT", false},
     {"trading.markets[].base", CONFIG_STRING, NULL, 1, ASSET_MAX, "asset that is traded", false},
     {"trading.markets[].quote", CONFIG_STRING, NULL, 1, ASSET_MAX, "asset it is paid with", false},
@@ -56,7 +61,7 @@ static void stop(void *part, int64_t grace_ms)
     rpc_server_free(t->server);
     bus_publisher_free(t->publisher);
     settle_free(t->settle);
-    holds_release(&t->machine.holds);
+    funds_release(&t->machine.funds);
     rpc_client_free(t->wallet);
     store_close(t->store);
     machine_release(&t->machine);
@@ -131,7 +136,7 @@ static enum err init(struct trading *t, const struct part_env *env, struct err_d
     enum err e = machine_init(&t->machine, &options,
                               (size_t)config_int(env->config, "trading.stream_size_max"));
     if (!e) e = start_connections(t, env, detail);
-    if (!e) e = holds_init(&t->machine.holds, t->wallet, t->shard);
+    if (!e) e = funds_init(&t->machine.funds, t->wallet, t->shard);
     if (e) return e;
     const struct settle_options settle = {
         .stream = &t->machine.stream,

@@ -148,7 +148,7 @@ static void a_table_finds_what_is_in_it_through_growth_and_removal(void **state)
     enum { ITEMS = 5000 };
     static uint64_t items[ITEMS];
     static bool inside[ITEMS];
-    struct table t = {0};
+    struct map t = {0};
     struct numbers n = {1};
     memset(inside, 0, sizeof inside);
     for (size_t i = 0; i < ITEMS; i++)
@@ -157,9 +157,9 @@ static void a_table_finds_what_is_in_it_through_growth_and_removal(void **state)
         size_t i = number(&n) % ITEMS;
         uint64_t hash = i / 3 * 16; /* crowded: many neighbours, some equal hashes */
         if (inside[i])
-            table_remove(&t, hash, &items[i]);
+            map_remove(&t, hash, &items[i]);
         else
-            table_add(&t, hash, &items[i]);
+            map_add(&t, hash, &items[i]);
         inside[i] = !inside[i];
     }
     size_t count = 0;
@@ -169,10 +169,10 @@ static void a_table_finds_what_is_in_it_through_growth_and_removal(void **state)
             found += t.slots[j].item == &items[i];
         assert_int_equal(found, inside[i]);
         count += inside[i];
-        if (inside[i]) assert_non_null(table_find(&t, i / 3 * 16, NULL, NULL));
+        if (inside[i]) assert_non_null(map_find(&t, i / 3 * 16, NULL, NULL));
     }
     assert_int_equal(t.count, count);
-    table_release(&t);
+    map_release(&t);
 }
 
 /* ---- client ids ---- */

@@ -2,10 +2,10 @@
  * Holds: asks the wallet to reserve what a batch of orders may cost, in one call, and keeps orders
  * and holds together through failures. After a call whose outcome is unknown, or a batch that the
  * journal refused, the next one begins with Reconcile: holds of orders that never became durable
- * are voided, and requests for them that come late are refused. One thread, but for holds_ready.
+ * are voided, and requests for them that come late are refused. One thread, but for funds_ready.
  */
-#ifndef TRADING_HOLDS_H
-#define TRADING_HOLDS_H
+#ifndef TRADING_FUNDS_H
+#define TRADING_FUNDS_H
 
 #include "base/journal/journal.h"
 #include "base/rpc/client.h"
@@ -15,7 +15,7 @@
 
 #define HOLD_TIMEOUT_MS 3000 /* of one call to the wallet */
 
-struct holds {
+struct funds {
     struct rpc_client *wallet; /* borrowed */
     uint16_t shard;
     atomic_bool ready;      /* reconciled after the start */
@@ -26,28 +26,28 @@ struct holds {
     struct hold_memory *memory; /* of the messages */
 };
 
-MUST_CHECK enum err holds_init(struct holds *h, struct rpc_client *wallet, uint16_t shard);
-void holds_release(struct holds *h); /* accepts a zeroed one */
+MUST_CHECK enum err funds_init(struct funds *f, struct rpc_client *wallet, uint16_t shard);
+void funds_release(struct funds *f); /* accepts a zeroed one */
 
 /*
  * After the start, until it is OK: last_order_id is the last durable one. Tells what the wallet has
  * settled. Blocks at most HOLD_TIMEOUT_MS. ERR_CONFLICT: the wallet knows of more settlements than
  * outbox_seq: this shard's journal has lost its end.
  */
-MUST_CHECK enum err holds_reconcile_start(struct holds *h, uint64_t last_order_id,
+MUST_CHECK enum err funds_reconcile_start(struct funds *f, uint64_t last_order_id,
                                           uint64_t outbox_seq, uint64_t *ret_settled_seq,
                                           struct err_detail *detail);
-bool holds_ready(const struct holds *h);
+bool funds_ready(const struct funds *f);
 
 /* Into this batch; gives the order its id. At most JOURNAL_BATCH_MAX. */
-void holds_add(struct holds *h, struct pending *p, const char *asset, int64_t amount);
+void funds_add(struct funds *f, struct pending *p, const char *asset, int64_t amount);
 /*
  * Asks for all that were added; refuses (pending_refuse) those that got nothing: all of them, if
  * the wallet does not answer. last_order_id is the last durable one. Blocks at most 2 *
  * HOLD_TIMEOUT_MS.
  */
-void holds_ask(struct holds *h, uint64_t last_order_id);
+void funds_ask(struct funds *f, uint64_t last_order_id);
 /* The journal has refused what was held. */
-void holds_lost(struct holds *h);
+void funds_lost(struct funds *f);
 
 #endif

@@ -1,37 +1,37 @@
 /* Linear probing over (hash, pointer) pairs. */
-#include "table.h"
+#include "map.h"
 
 #include "base/err.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#define TABLE_CAPACITY_MIN 64u
+#define MAP_CAPACITY_MIN 64u
 
-void table_release(struct table *t)
+void map_release(struct map *t)
 {
     free(t->slots);
-    *t = (struct table){0};
+    *t = (struct map){0};
 }
 
-void table_clear(struct table *t)
+void map_clear(struct map *t)
 {
     if (t->count) memset(t->slots, 0, t->capacity * sizeof *t->slots);
     t->count = 0;
 }
 
-void *table_find(const struct table *t, uint64_t hash, table_equal *equal, const void *key)
+void *map_find(const struct map *t, uint64_t hash, map_equal *equal, const void *key)
 {
     if (!t->count) return NULL;
     size_t mask = t->capacity - 1;
     for (size_t i = hash & mask; t->slots[i].item; i = (i + 1) & mask) {
-        const struct table_slot *slot = &t->slots[i];
+        const struct map_slot *slot = &t->slots[i];
         if (slot->hash == hash && (!equal || equal(slot->item, key))) return slot->item;
     }
     return NULL;
 }
 
-static void put(struct table *t, struct table_slot slot)
+static void put(struct map *t, struct map_slot slot)
 {
     size_t mask = t->capacity - 1;
     size_t i = slot.hash & mask;
@@ -40,10 +40,10 @@ static void put(struct table *t, struct table_slot slot)
     t->slots[i] = slot;
 }
 
-static void grow(struct table *t)
+static void grow(struct map *t)
 {
-    struct table bigger = {.capacity = t->capacity ? 2 * t->capacity : TABLE_CAPACITY_MIN,
-                           .count = t->count};
+    struct map bigger = {.capacity = t->capacity ? 2 * t->capacity : MAP_CAPACITY_MIN,
+                         .count = t->count};
     bigger.slots = calloc(bigger.capacity, sizeof *bigger.slots);
     CHECK(bigger.slots);
     for (size_t i = 0; i < t->capacity; i++)
@@ -52,14 +52,14 @@ static void grow(struct table *t)
     *t = bigger;
 }
 
-void table_add(struct table *t, uint64_t hash, void *item)
+void map_add(struct map *t, uint64_t hash, void *item)
 {
     if (4 * (t->count + 1) > 3 * t->capacity) grow(t);
-    put(t, (struct table_slot){hash, item});
+    put(t, (struct map_slot){hash, item});
     t->count++;
 }
 
-void table_remove(struct table *t, uint64_t hash, const void *item)
+void map_remove(struct map *t, uint64_t hash, const void *item)
 {
     size_t mask = t->capacity - 1;
     size_t hole = hash & mask;

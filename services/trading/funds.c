@@ -1,5 +1,5 @@
 /* HoldFunds and Reconcile, from the shard's side. */
-#include "holds.h"
+#include "funds.h"
 
 #include "base/clock.h"
 
@@ -21,45 +21,45 @@ struct hold_memory {
     uint8_t users[JOURNAL_BATCH_MAX][USER_SIZE];
 };
 
-enum err holds_init(struct holds *h, struct rpc_client *wallet, uint16_t shard)
+enum err funds_init(struct funds *f, struct rpc_client *wallet, uint16_t shard)
 {
-    *h = (struct holds){.wallet = wallet, .shard = shard};
-    h->memory = calloc(1, sizeof *h->memory);
-    if (!h->memory) return ERR_NO_MEMORY;
-    h->items = h->memory->items;
+    *f = (struct funds){.wallet = wallet, .shard = shard};
+    f->memory = calloc(1, sizeof *f->memory);
+    if (!f->memory) return ERR_NO_MEMORY;
+    f->items = f->memory->items;
     return OK;
 }
 
-void holds_release(struct holds *h)
+void funds_release(struct funds *f)
 {
-    free(h->memory);
-    h->memory = NULL;
+    free(f->memory);
+    f->memory = NULL;
 }
 
-bool holds_ready(const struct holds *h)
+bool funds_ready(const struct funds *f)
 {
-    return atomic_load(&h->ready);
+    return atomic_load(&f->ready);
 }
 
-static enum err call(struct holds *h, const char *method, const ProtobufCMessage *request,
+static enum err call(struct funds *f, const char *method, const ProtobufCMessage *request,
                      ProtobufCMessage **ret, struct rpc_status *status)
 {
     const struct principal self = principal_service("trading");
     const struct rpc_options options = {.deadline_ms = clock_mono_ms() + HOLD_TIMEOUT_MS,
                                         .principal = &self};
-    return rpc_call(h->wallet, method, request, &options, ret, status);
+    return rpc_call(f->wallet, method, request, &options, ret, status);
 }
 
-static enum err reconcile(struct holds *h, uint64_t last_order_id, uint64_t fence_order_id,
+static enum err reconcile(struct funds *f, uint64_t last_order_id, uint64_t fence_order_id,
                           uint64_t *ret_max_order_id, uint64_t *ret_settled_seq,
                           struct rpc_status *status)
 {
     Wallet__ReconcileRequest request = WALLET__RECONCILE_REQUEST__INIT;
     ProtobufCMessage *reply = NULL;
-    request.shard = h->shard;
+    request.shard = f->shard;
     request.last_order_id = last_order_id;
     request.fence_order_id = fence_order_id;
-    enum err e = call(h, "wallet.Wallet/Reconcile", &request.base, &reply, status);
+    enum err e = call(f, "wallet.Wallet/Reconcile", &request.base, &reply, status);
     if (e) return e;
     const Wallet__ReconcileResponse *response = (const Wallet__ReconcileResponse *)reply;
     *ret_max_order_id = response->max_order_id;
@@ -72,16 +72,16 @@ static enum err reconcile(struct holds *h, uint64_t last_order_id, uint64_t fenc
  * Twice: the first tells how far the ids went, the second fences all that a process that died may
  * have asked for.
  */
-enum err holds_reconcile_start(struct holds *h, uint64_t last_order_id, uint64_t outbox_seq,
+enum err funds_reconcile_start(struct funds *f, uint64_t last_order_id, uint64_t outbox_seq,
                                uint64_t *ret_settled_seq, struct err_detail *detail)
 {
     struct rpc_status status = {0};
     uint64_t highest = 0, settled_seq = 0;
-    enum err e = reconcile(h, last_order_id, last_order_id + 1, &highest, &settled_seq, &status);
+    enum err e = reconcile(f, last_order_id, last_order_id + 1, &highest, &settled_seq, &status);
     if (!e) {
         if (highest < last_order_id) highest = last_order_id;
-        h->next_order_id = highest + LATE_HOLDS_MAX + 1;
-        e = reconcile(h, last_order_id, h->next_order_id, &highest, &settled_seq, &status);
+        f->next_order_id = highest + LATE_HOLDS_MAX + 1;
+        e = reconcile(f, last_order_id, f->next_order_id, &highest, &settled_seq, &status);
     }
     if (e) return err_set(detail, e, "the wallet does not reconcile: %s", status.message);
     if (settled_seq > outbox_seq)
@@ -90,34 +90,34 @@ enum err holds_reconcile_start(struct holds *h, uint64_t last_order_id, uint64_t
                        ": restore the journal that belongs to it",
                        settled_seq, outbox_seq);
     *ret_settled_seq = settled_seq;
-    atomic_store(&h->ready, true);
+    atomic_store(&f->ready, true);
     return OK;
 }
 
-void holds_add(struct holds *h, struct pending *p, const char *asset, int64_t amount)
+void funds_add(struct funds *f, struct pending *p, const char *asset, int64_t amount)
 {
-    CHECK(h->count < JOURNAL_BATCH_MAX);
-    struct hold_memory *m = h->memory;
-    Wallet__Hold *hold = &m->holds[h->count];
-    p->request.order_id = h->next_order_id++;
+    CHECK(f->count < JOURNAL_BATCH_MAX);
+    struct hold_memory *m = f->memory;
+    Wallet__Hold *hold = &m->holds[f->count];
+    p->request.order_id = f->next_order_id++;
     wallet__hold__init(hold);
     hold->order_id = p->request.order_id;
-    user_bytes(p->request.user, m->users[h->count]);
-    hold->user = (ProtobufCBinaryData){USER_SIZE, m->users[h->count]};
+    user_bytes(p->request.user, m->users[f->count]);
+    hold->user = (ProtobufCBinaryData){USER_SIZE, m->users[f->count]};
     hold->asset = (char *)(uintptr_t)asset;
     hold->amount_minor = amount;
-    m->pointers[h->count] = hold;
-    h->items[h->count++] = p;
+    m->pointers[f->count] = hold;
+    f->items[f->count++] = p;
 }
 
-static void refuse_all(struct holds *h)
+static void refuse_all(struct funds *f)
 {
-    for (size_t i = 0; i < h->count; i++)
-        pending_refuse(h->items[i], ERR_UNAVAILABLE, "wallet_unavailable",
+    for (size_t i = 0; i < f->count; i++)
+        pending_refuse(f->items[i], ERR_UNAVAILABLE, "wallet_unavailable",
                        "the wallet is not available right now; the order was not placed");
 }
 
-static void take_result(struct holds *h, struct pending *p, uint8_t result)
+static void take_result(struct funds *f, struct pending *p, uint8_t result)
 {
     switch (result) {
     case HOLD_OK:
@@ -130,52 +130,52 @@ static void take_result(struct holds *h, struct pending *p, uint8_t result)
         pending_refuse(p, ERR_PRECONDITION, "unknown_asset", "the wallet does not know the asset");
         break;
     case HOLD_FENCED:
-        h->unclean = true; /* fallthrough */
+        f->unclean = true; /* fallthrough */
     default:
         pending_refuse(p, ERR_UNAVAILABLE, "wallet_unavailable",
                        "the wallet could not hold the order's cost; it was not placed");
     }
 }
 
-static enum err ask(struct holds *h)
+static enum err ask(struct funds *f)
 {
     Wallet__HoldRequest request = WALLET__HOLD_REQUEST__INIT;
     ProtobufCMessage *reply = NULL;
-    request.shard = h->shard;
-    request.n_holds = h->count;
-    request.holds = h->memory->pointers;
-    enum err e = call(h, "wallet.Wallet/HoldFunds", &request.base, &reply, NULL);
+    request.shard = f->shard;
+    request.n_holds = f->count;
+    request.holds = f->memory->pointers;
+    enum err e = call(f, "wallet.Wallet/HoldFunds", &request.base, &reply, NULL);
     if (e) return e;
     const Wallet__HoldResponse *response = (const Wallet__HoldResponse *)reply;
-    if (response->results.len == h->count)
-        for (size_t i = 0; i < h->count; i++)
-            take_result(h, h->items[i], response->results.data[i]);
+    if (response->results.len == f->count)
+        for (size_t i = 0; i < f->count; i++)
+            take_result(f, f->items[i], response->results.data[i]);
     else
         e = ERR_INTERNAL;
     protobuf_c_message_free_unpacked(reply, NULL);
     return e;
 }
 
-void holds_ask(struct holds *h, uint64_t last_order_id)
+void funds_ask(struct funds *f, uint64_t last_order_id)
 {
-    if (!h->count) return;
+    if (!f->count) return;
     enum err e = OK;
     uint64_t highest, settled_seq;
-    if (h->unclean)
-        e = reconcile(h, last_order_id, h->items[0]->request.order_id, &highest, &settled_seq,
+    if (f->unclean)
+        e = reconcile(f, last_order_id, f->items[0]->request.order_id, &highest, &settled_seq,
                       NULL);
     if (!e) {
-        h->unclean = false;
-        e = ask(h);
+        f->unclean = false;
+        e = ask(f);
     }
     if (e) {
-        h->unclean = true;
-        refuse_all(h);
+        f->unclean = true;
+        refuse_all(f);
     }
-    h->count = 0;
+    f->count = 0;
 }
 
-void holds_lost(struct holds *h)
+void funds_lost(struct funds *f)
 {
-    h->unclean = true;
+    f->unclean = true;
 }
