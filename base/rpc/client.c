@@ -172,7 +172,10 @@ static uint64_t next_random(struct rpc_client *c)
     return c->random * UINT64_C(2685821657736338717);
 }
 
-/* Holding the lock. Two at random, the better of them; NULL: none is connected. */
+/*
+ * Holding the lock. Two at random, the better of them; NULL: none is connected. One that was left alone
+ * and whose time is over comes first: the call shows whether it is well again.
+ */
 static struct replica *choose(struct rpc_client *c, const struct replica *avoid)
 {
     struct replica *usable[RPC_REPLICAS_MAX], *connected[RPC_REPLICAS_MAX];
@@ -182,7 +185,9 @@ static struct replica *choose(struct rpc_client *c, const struct replica *avoid)
         struct replica *r = c->replicas[i];
         if (!replica_connected(r)) continue;
         connected[connected_count++] = r;
-        if (r != avoid && replica_usable(r, now_ms)) usable[usable_count++] = r;
+        if (r == avoid || !replica_usable(r, now_ms)) continue;
+        if (r->open) return r;
+        usable[usable_count++] = r;
     }
     if (!usable_count) { /* better a doubtful one than none */
         memcpy(usable, connected, sizeof connected);

@@ -180,6 +180,7 @@ static void report_success(struct replica *r)
     if (!r->open) return;
     r->open = r->probing = false;
     r->isolation_ms = 0;
+    r->latency_us = LATENCY_START_US;
     gauge_set(r->breaker_gauge, 0);
 }
 

@@ -53,11 +53,12 @@ Rpc__Response *raw_call(const char *url, const Rpc__Request *request)
 
 static void note_request(struct peer *p, const Rpc__Request *request)
 {
-    assert_true(p->count < PEER_REQUESTS_MAX);
-    p->requests[p->count].attempt = request->attempt;
-    p->requests[p->count].has_key = request->idempotency_key[0] != 0;
-    (void)snprintf(p->requests[p->count].method, sizeof p->requests[0].method, "%s",
-                   request->method);
+    if (p->count < PEER_REQUESTS_MAX) {
+        p->requests[p->count].attempt = request->attempt;
+        p->requests[p->count].has_key = request->idempotency_key[0] != 0;
+        (void)snprintf(p->requests[p->count].method, sizeof p->requests[0].method, "%s",
+                       request->method);
+    }
     p->count++;
     pthread_cond_broadcast(&p->changed);
 }

@@ -17,7 +17,7 @@ Rpc__Request raw_request(const char *method);
 Rpc__Response *raw_call(const char *url, const Rpc__Request *request);
 Rpc__Response *raw_call_bytes(const char *url, const void *data, size_t size);
 
-#define PEER_REQUESTS_MAX 64
+#define PEER_REQUESTS_MAX 64 /* the first ones are kept */
 
 enum peer_answer {
     PEER_ECHOES,    /* a reply with an empty payload */
