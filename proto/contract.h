@@ -14,6 +14,7 @@
 
 enum caller { CALLER_GUEST, CALLER_USER, CALLER_ADMIN, CALLER_SERVICE };
 enum permission { PERMISSION_NONE, PERMISSION_READ, PERMISSION_TRADE, PERMISSION_WITHDRAW };
+enum delivery { DELIVERY_EVERY, DELIVERY_LATEST, DELIVERY_SHEDDABLE };
 enum rate {
     RATE_DEFAULT,
     RATE_LOGIN,
@@ -53,6 +54,7 @@ struct contract_event {
     const char *topic;   /* "trading.market" */
     const ProtobufCMessageDescriptor *payload;
     enum caller caller;
+    enum delivery delivery;
     const char *summary;
 };
 extern const struct contract_event contract_events[];

@@ -90,20 +90,14 @@ static enum err put(struct cache *c, const char *key, const struct cache_put *va
 enum err cache_set(struct cache *c, const char *key, const void *value, size_t size,
                    int64_t expire_ms)
 {
-    return put(c, key,
-               &(struct cache_put){
-                   .value = {value, size},
-                     .expire_ms = expire_ms
-    });
+    return put(c, key, &(struct cache_put){.value = {value, size}, .expire_ms = expire_ms});
 }
 
 enum err cache_add(struct cache *c, const char *key, const void *value, size_t size,
                    int64_t expire_ms)
 {
     const struct cache_put values = {
-        .value = {value, size},
-          .expire_ms = expire_ms, .only_if_absent = true
-    };
+        .value = {value, size}, .expire_ms = expire_ms, .only_if_absent = true};
     return put(c, key, &values);
 }
 

@@ -105,10 +105,10 @@ static enum err error_of(const redisReply *reply)
         const char *start;
         enum err err;
     } rows[] = {
-        {"WRONGTYPE",                                 ERR_INVALID  },
-        {"ERR value is not an integer",               ERR_INVALID  },
-        {"ERR increment or decrement would overflow", ERR_INVALID  },
-        {"OOM",                                       ERR_EXHAUSTED},
+        {"WRONGTYPE", ERR_INVALID},
+        {"ERR value is not an integer", ERR_INVALID},
+        {"ERR increment or decrement would overflow", ERR_INVALID},
+        {"OOM", ERR_EXHAUSTED},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         if (strstr(reply->str, rows[i].start)) return rows[i].err;

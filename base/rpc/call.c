@@ -111,8 +111,8 @@ static void reply(const ProtobufCMessage *message, void *call)
     call_end(call, NULL, NULL, message);
 }
 
-static void fail(struct rpc_call *call, enum err e, const char *reason, const char *format,
-                 va_list args)
+static void PRINTF_LIKE(4, 0)
+    fail(struct rpc_call *call, enum err e, const char *reason, const char *format, va_list args)
 {
     struct rpc_status status;
     CHECK(e != OK);

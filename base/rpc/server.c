@@ -123,7 +123,7 @@ static void admit(struct rpc_call *call)
     /* Counted first, then asked: drain sets draining first, then waits for the count. */
     unsigned inflight = atomic_fetch_add(&s->inflight, 1) + 1;
     call->counted = true;
-    gauge_set(s->inflight_gauge, inflight);
+    gauge_add(s->inflight_gauge, 1);
     if (atomic_load(&s->draining))
         call_refuse(call, ERR_UNAVAILABLE, "this server is shutting down");
     else if (inflight > s->inflight_max)
@@ -151,7 +151,7 @@ void call_uncount(struct rpc_call *call)
     if (!call->counted) return;
     call->counted = false;
     unsigned left = atomic_fetch_sub(&s->inflight, 1) - 1;
-    gauge_set(s->inflight_gauge, left);
+    gauge_add(s->inflight_gauge, -1);
     if (left || !atomic_load(&s->draining)) return;
     pthread_mutex_lock(&s->idle_lock);
     pthread_cond_broadcast(&s->idle);

@@ -18,6 +18,19 @@
 
 _Static_assert(STORE_FIELDS_MAX <= 64, "unique_fields is a 64-bit set");
 
+/* A lock that is waited for only until a deadline, on the monotonic clock. */
+struct turn {
+    pthread_mutex_t lock;
+    pthread_cond_t given;
+    bool taken;
+};
+
+void turn_init(struct turn *t);
+void turn_release(struct turn *t);
+/* Waits until clock_mono_ms() is until_ms. ERR_TIMEOUT. */
+enum err turn_take(struct turn *t, int64_t until_ms);
+void turn_give(struct turn *t);
+
 /* A scalar that an index can have. Text is borrowed from the BSON it was read from. */
 struct value {
     bson_type_t type;
@@ -41,7 +54,7 @@ struct collection {
     const char *fields[STORE_FIELDS_MAX];
     unsigned field_count;
     uint64_t unique_fields; /* bit n: fields[n] is in a unique index */
-    pthread_mutex_t claim;  /* store_find_and_modify of one collection take turns */
+    struct turn claim;      /* store_find_and_modify of one collection take turns */
 };
 
 /* The number of the field, STORE_COLUMN_ID, or STORE_COLUMN_NONE: not indexed. */
@@ -135,8 +148,5 @@ struct store {
 
 /* Where this thread's calls say why they failed; store_reason() is its text. */
 struct err_detail *store_detail(void);
-
-/* Locks, waiting until clock_mono_ms() is until_ms. ERR_TIMEOUT. */
-enum err store_lock(pthread_mutex_t *mutex, int64_t until_ms);
 
 #endif

@@ -7,11 +7,8 @@ static const struct {
     const char *word;
     enum filter_op op;
 } operators[] = {
-    {"$gt",  FILTER_GT },
-    {"$gte", FILTER_GTE},
-    {"$lt",  FILTER_LT },
-    {"$lte", FILTER_LTE},
-    {"$in",  FILTER_IN },
+    {"$gt", FILTER_GT},   {"$gte", FILTER_GTE}, {"$lt", FILTER_LT},
+    {"$lte", FILTER_LTE}, {"$in", FILTER_IN},
 };
 
 static enum err check_scalar(const bson_iter_t *iter, int column, struct value *ret)

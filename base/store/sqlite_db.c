@@ -8,7 +8,7 @@
 
 #define LAYOUT           1 /* PRAGMA user_version: _id, _v, _doc and a column per indexed field */
 #define STEPS_PER_LOOK   20000 /* of SQLite's machine, between two looks at the clock: about 1 ms */
-#define CHECKPOINT_PAGES "4000"
+#define CHECKPOINT_PAGES "8000"
 
 static int interrupt_when_late(void *arg)
 {

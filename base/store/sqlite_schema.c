@@ -22,6 +22,7 @@ static enum err run(struct db *db, struct buf *sql)
     return e;
 }
 
+/* _id at the end gives equal values the order that store.h promises. */
 static void add_index_sql(struct buf *sql, const struct collection *c,
                           const struct store_index *index)
 {
@@ -29,7 +30,7 @@ static void add_index_sql(struct buf *sql, const struct collection *c,
                          index->unique ? "UNIQUE " : "", c->name, index->name, c->name);
     for (unsigned n = 0; n < STORE_INDEX_FIELDS_MAX && index->fields[n]; n++)
         (void)buf_add_format(sql, "%s\"%s\"", n ? ", " : "", index->fields[n]);
-    (void)buf_add_text(sql, ")");
+    (void)buf_add_text(sql, index->unique ? ")" : ", _id)");
 }
 
 /* bson_field(doc, name): the value of an indexed field, or NULL; for filling a new column. */
@@ -71,7 +72,7 @@ static enum err has_column(struct db *db, const struct collection *c, const char
 static enum err fill_column(struct db *db, const struct collection *c, const char *field,
                             struct buf *sql)
 {
-    bool there;
+    bool there = false;
     enum err e = has_column(db, c, field, &there);
     if (!e && !there) {
         (void)buf_add_format(sql, "ALTER TABLE \"%s\" ADD COLUMN \"%s\"", c->name, field);
@@ -173,7 +174,7 @@ enum err sqlite_schema(struct db *db, const struct collection *c, struct err_det
         return db_err(db);
     (void)buf_add_format(&sql,
                          "CREATE TABLE IF NOT EXISTS \"%s\" (_id TEXT PRIMARY KEY NOT NULL, "
-                         "_v INTEGER NOT NULL, _doc BLOB NOT NULL) WITHOUT ROWID",
+                         "_v INTEGER NOT NULL, _doc BLOB NOT NULL)",
                          c->name);
     enum err e = run(db, &sql);
     if (!e) e = drop_undeclared(db, c, &sql);

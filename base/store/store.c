@@ -8,7 +8,6 @@
 
 #include <string.h>
 #include <strings.h>
-#include <time.h>
 
 #define POOL_DEFAULT       8
 #define TIMEOUT_DEFAULT_MS 5000
@@ -19,7 +18,7 @@ struct store_cursor {
     bson_t current;
 };
 
-static const struct store_driver *const drivers[] = {&store_sqlite};
+static const struct store_driver *const drivers[] = {&store_sqlite, &store_mongo};
 
 struct err_detail *store_detail(void)
 {
@@ -30,13 +29,6 @@ struct err_detail *store_detail(void)
 const char *store_reason(void)
 {
     return store_detail()->text;
-}
-
-enum err store_lock(pthread_mutex_t *mutex, int64_t until_ms)
-{
-    const struct timespec until = {until_ms / 1000, until_ms % 1000 * 1000000};
-    if (pthread_mutex_clocklock(mutex, CLOCK_MONOTONIC, &until) == 0) return OK;
-    return err_set(store_detail(), ERR_TIMEOUT, "others were not done in time");
 }
 
 static const struct store_driver *driver_of(const char *url)
@@ -58,7 +50,7 @@ static enum err declare(struct store *s, const struct store_collection *declared
         for (unsigned n = 0; n < s->collection_count; n++)
             if (strcasecmp(s->collections[n].name, c->name) == 0)
                 return err_set(detail, ERR_INVALID, "the collection %s twice", c->name);
-        pthread_mutex_init(&c->claim, NULL);
+        turn_init(&c->claim);
         s->collection_count++;
     }
     return OK;
@@ -91,7 +83,7 @@ void store_close(struct store *s)
     if (!s) return;
     s->driver->close(s->db);
     for (unsigned n = 0; n < s->collection_count; n++)
-        pthread_mutex_destroy(&s->collections[n].claim);
+        turn_release(&s->collections[n].claim);
     free(s);
 }
 
@@ -350,12 +342,12 @@ enum err store_find_and_modify(struct store *s, const char *collection, const bs
     if (!e) e = check_set(set);
     if (e) return e;
 
-    e = store_lock(&c->claim, until_ms);
+    e = turn_take(&c->claim, until_ms);
     if (e) return e;
     do
         e = claim_first(s, c, &parsed, set, ret);
     while (e == ERR_CONFLICT && clock_mono_ms() < until_ms);
-    pthread_mutex_unlock(&c->claim);
+    turn_give(&c->claim);
     return e == ERR_CONFLICT ? ERR_TIMEOUT : e;
 }
 

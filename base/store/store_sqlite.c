@@ -1,5 +1,5 @@
 /*
- * The SQLite driver: one file in WAL mode, one connection that writes (under a mutex) and a pool of
+ * The SQLite driver: one file in WAL mode, one connection that writes (in turns) and a pool of
  * those that read. Every call that writes is one transaction with one fsync; what has been
  * acknowledged is durable. Refuses network file systems' weaker promises: the file belongs on a
  * local disk.
@@ -14,7 +14,7 @@
 
 struct sqlite {
     const struct store *store;
-    pthread_mutex_t writing;
+    struct turn writing;
     struct db writer;
 
     pthread_mutex_t pool_lock;
@@ -36,7 +36,7 @@ static void sqlite_close(void *arg)
     db_close(&s->writer);
     pthread_cond_destroy(&s->returned);
     pthread_mutex_destroy(&s->pool_lock);
-    pthread_mutex_destroy(&s->writing);
+    turn_release(&s->writing);
     free(s->readers);
     free(s->free_readers);
     free(s->path);
@@ -58,7 +58,7 @@ static enum err sqlite_open(struct store *store, const struct store_options *o, 
     pthread_cond_init(&s->returned, &monotonic);
     pthread_condattr_destroy(&monotonic);
     pthread_mutex_init(&s->pool_lock, NULL);
-    pthread_mutex_init(&s->writing, NULL);
+    turn_init(&s->writing);
     s->store = store;
     s->path = strdup(o->url + strlen(store_sqlite.scheme));
     s->readers = calloc(store->pool_max, sizeof(struct db *));
@@ -85,18 +85,18 @@ static enum err sqlite_open(struct store *store, const struct store_options *o, 
 static enum err write_begin(struct sqlite *s)
 {
     int64_t until_ms = clock_mono_ms() + s->store->timeout_ms;
-    enum err e = store_lock(&s->writing, until_ms);
+    enum err e = turn_take(&s->writing, until_ms);
     if (e) return e;
     s->writer.until_ms = until_ms;
     e = db_begin(&s->writer);
-    if (e) pthread_mutex_unlock(&s->writing);
+    if (e) turn_give(&s->writing);
     return e;
 }
 
 static enum err write_end(struct sqlite *s, enum err e)
 {
     e = db_end(&s->writer, e);
-    pthread_mutex_unlock(&s->writing);
+    turn_give(&s->writing);
     return e;
 }
 

@@ -104,7 +104,8 @@ def event_table(contract):
     yield "const struct contract_event contract_events[] = {"
     for e in contract.events:
         yield (f"    {{{c_string(e.channel)}, {c_string(e.type)}, {c_string(e.topic)},\n"
-               f"     &{c_name(e.payload.name)}__descriptor, CALLER_{e.caller}, {c_string(e.summary)}}},")
+               f"     &{c_name(e.payload.name)}__descriptor, CALLER_{e.caller}, DELIVERY_{e.delivery},\n"
+               f"     {c_string(e.summary)}}},")
     yield "};"
     yield f"const size_t contract_event_count = {len(contract.events)};"
     yield ""

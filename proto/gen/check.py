@@ -143,6 +143,10 @@ def check_unique(contract):
     yield from twice("is the endpoint of", shapes)
     yield from twice("is the command of", [(m.command, m.name) for m in public if m.command])
     yield from twice("is the event of", [(f"{e.channel} {e.type}", e.payload.name) for e in contract.events])
+    for what, of in ("topic", lambda e: e.topic), ("caller", lambda e: e.caller):
+        for channel in {e.channel for e in contract.events}:
+            if len({of(e) for e in contract.events if e.channel == channel}) > 1:
+                yield f"the events of channel {channel} have more than one {what}"
     yield from twice("is the operation id of", [(operation_id(m), m.name) for m in public])
     named = contract.public_messages() + contract.public_enums()
     yield from twice("is the public name of", [(thing.short, thing.name) for thing in named])

@@ -142,6 +142,7 @@ class Event:
     topic: str
     payload: Message
     caller: str
+    delivery: str
     summary: str
 
 
@@ -213,7 +214,8 @@ class Reader:
         for channel in proto.options.Extensions[self.options.channel]:
             self.contract.events.append(Event(
                 channel.name, channel.type, channel.topic, message,
-                self.options.Caller.Name(channel.caller), channel.summary))
+                self.options.Caller.Name(channel.caller),
+                self.options.Delivery.Name(channel.delivery), channel.summary))
 
     def read_field(self, proto, comment, maps) -> Field:
         limits = proto.options.Extensions[self.options.limits]

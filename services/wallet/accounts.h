@@ -14,9 +14,6 @@
     (UINT32_C(1) << 24) /* 40 bytes each: 640 MB; beyond it a command is refused                   \
                          */
 
-#define OWNER_ISSUED ((struct id){.hi = 0, .lo = 1})
-#define OWNER_FEES   ((struct id){.hi = 0, .lo = 2})
-
 struct account {
     struct id owner;
     int64_t total, held;

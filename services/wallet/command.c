@@ -304,7 +304,7 @@ void command_encode(const struct ledger_command *c, struct buf *out)
         write_reconcile(&c->reconcile, out);
         return;
     }
-    CHECK(!"a kind of command");
+    CHECK(false); /* not a kind */
 }
 
 void command_stamp(void *data, size_t size, int64_t time_ms)

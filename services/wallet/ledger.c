@@ -191,6 +191,11 @@ bool ledger_balance(const struct ledger *l, struct id owner, uint16_t asset,
     return a;
 }
 
+bool ledger_owner_is_house(struct id owner)
+{
+    return owner_is_house(owner);
+}
+
 uint64_t ledger_forgotten_ids(const struct ledger *l)
 {
     return l->ids.forgotten;

@@ -153,6 +153,10 @@ struct ledger_balance {
 /* false: no such account. */
 bool ledger_balance(const struct ledger *l, struct id owner, uint16_t asset,
                     struct ledger_balance *ret);
+/* The house's accounts; no user's id is like them (a UUIDv7 starts with a time). */
+#define LEDGER_ISSUED ((struct id){.hi = 0, .lo = 1}) /* minus what is in circulation */
+#define LEDGER_FEES   ((struct id){.hi = 0, .lo = 2})
+bool ledger_owner_is_house(struct id owner);           /* no user can have such an id */
 uint64_t ledger_forgotten_ids(const struct ledger *l); /* ids that only the documents know */
 
 /* Accounts whose total or held changed since the last ledger_touched_clear, each once. */

@@ -108,12 +108,10 @@ static void start(struct bench *b)
                         .out = calloc(1, sizeof *b->out),
                         .random = 88172645463325252};
     CHECK(b->out);
-    struct ledger_command c = {
-        .kind = COMMAND_ASSET, .asset = {.name = "USDT", .scale = 8}
-    };
+    struct ledger_command c = {.kind = COMMAND_ASSET, .asset = {.name = "USDT", .scale = 8}};
     apply(b, &c);
     for (uint64_t i = 0; i < USERS; i++) {
-        c = transfer(b, OWNER_ISSUED, user(i), INT64_C(1000000000));
+        c = transfer(b, LEDGER_ISSUED, user(i), INT64_C(1000000000));
         apply(b, &c);
     }
 }

@@ -10,15 +10,12 @@
 static struct ledger *fresh(struct ledger_output *out)
 {
     struct ledger *l = ledger_new(&(struct ledger_options){.seed = 1, .accounts_max = 64});
-    struct ledger_command c = {
-        .kind = COMMAND_ASSET, .asset = {.name = "USDT", .scale = 8}
-    };
+    struct ledger_command c = {.kind = COMMAND_ASSET, .asset = {.name = "USDT", .scale = 8}};
     (void)ledger_apply(l, 1, &c, out);
     c = (struct ledger_command){
         .kind = COMMAND_TRANSFER,
         .transfer = {.leg_count = 1,
-                     .legs = {{.from = OWNER_ISSUED, .to = {1, 1}, .amount = 100}}}
-    };
+                     .legs = {{.from = LEDGER_ISSUED, .to = {1, 1}, .amount = 100}}}};
     (void)ledger_apply(l, 2, &c, out);
     return l;
 }

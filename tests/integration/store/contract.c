@@ -8,28 +8,24 @@ void (*contract_fresh_url)(char ret[static URL_MAX]);
 
 static const struct store_index orders_indexes[] = {
     {"by_account_price", {"account", "price"}, false},
-    {"by_price",         {"price"},            false},
-    {"by_key",           {"key"},              true },
-    {NULL,               {NULL},               false},
+    {"by_price", {"price"}, false},
+    {"by_key", {"key"}, true},
+    {NULL, {NULL}, false},
 };
 static const struct store_index jobs_indexes[] = {
     {"by_state", {"state"}, false},
-    {NULL,       {NULL},    false},
+    {NULL, {NULL}, false},
 };
 static const struct store_index kinds_indexes[] = {
-    {"by_text",   {"text"},   false},
-    {"by_int",    {"int"},    false},
-    {"by_double", {"double"}, false},
-    {"by_flag",   {"flag"},   false},
-    {"by_at",     {"at"},     false},
-    {NULL,        {NULL},     false},
+    {"by_text", {"text"}, false}, {"by_int", {"int"}, false}, {"by_double", {"double"}, false},
+    {"by_flag", {"flag"}, false}, {"by_at", {"at"}, false},   {NULL, {NULL}, false},
 };
 const struct store_collection contract_collections[] = {
     {"orders", orders_indexes},
-    {"jobs",   jobs_indexes  },
-    {"kinds",  kinds_indexes },
-    {"notes",  NULL          },
-    {NULL,     NULL          },
+    {"jobs", jobs_indexes},
+    {"kinds", kinds_indexes},
+    {"notes", NULL},
+    {NULL, NULL},
 };
 
 struct store *contract_open(const char *url, const struct store_collection *collections)

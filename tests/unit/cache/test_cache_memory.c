@@ -228,10 +228,10 @@ static void options_that_cannot_be_are_refused(void **state)
 {
     static const struct cache_options rows[] = {
         {.url = "memcached://x"},
-        {.url = ""             },
-        {.url = "redis://"     },
-        {.url = "memory:",       .key_prefix = "0123456789012345678901234567890123"},
-        {.url = "memory:01234567890123456789012345678901234567890123456789012345678901234"                     },
+        {.url = ""},
+        {.url = "redis://"},
+        {.url = "memory:", .key_prefix = "0123456789012345678901234567890123"},
+        {.url = "memory:01234567890123456789012345678901234567890123456789012345678901234"},
     };
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {

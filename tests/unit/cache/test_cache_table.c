@@ -13,12 +13,8 @@ static void the_hash_is_siphash(void **state)
         size_t size;
         uint64_t hash;
     } rows[] = {
-        {0,  0x726fdb47dd0e0e31},
-        {1,  0x74f839c593dc67fd},
-        {7,  0xab0200f58b01d137},
-        {8,  0x93f5f5799a932462},
-        {15, 0xa129ca6149be45e5},
-        {63, 0x958a324ceb064572},
+        {0, 0x726fdb47dd0e0e31}, {1, 0x74f839c593dc67fd},  {7, 0xab0200f58b01d137},
+        {8, 0x93f5f5799a932462}, {15, 0xa129ca6149be45e5}, {63, 0x958a324ceb064572},
     };
     (void)state;
     const uint64_t secret[2] = {0x0706050403020100, 0x0f0e0d0c0b0a0908};

@@ -11,17 +11,17 @@ static void what_fits_is_the_fading_last_window_and_this_one(void **state)
         bool fits;
         int64_t remaining, reset_ms;
     } rows[] = {
-        {{0, 0, 0, false},    1,       true,  1,      1000}, /* nobody came yet */
-        {{0, 1, 300, false},  1,       false, 0,      1700}, /* the one hit fades for a whole window */
-        {{0, 9, 0, false},    10,      true,  1,      1000}, /* at the limit */
-        {{0, 10, 0, false},   10,      false, 0,      1100}, /* and one more: a tenth of the next window */
-        {{10, 0, 0, false},   10,      false, 0,      100 }, /* the last window weighs fully at its end */
-        {{10, 0, 99, false},  10,      false, 0,      1   }, /* 9.01 of 10 */
-        {{10, 0, 100, false}, 10,      true,  1,      900 }, /* 9.00 of 10 */
-        {{10, 5, 500, false}, 10,      false, 0,      100 }, /* 5 + 5 */
-        {{10, 4, 500, false}, 10,      true,  1,      500 }, /* 5 + 4 */
-        {{0, 20, 500, false}, 10,      false, 0,      1050}, /* the limit was lowered: 20 must fade to 9 */
-        {{7, 0, 999, false},  1000000, true,  999999, 1   },
+        {{0, 0, 0, false}, 1, true, 1, 1000},      /* nobody came yet */
+        {{0, 1, 300, false}, 1, false, 0, 1700},   /* the one hit fades for a whole window */
+        {{0, 9, 0, false}, 10, true, 1, 1000},     /* at the limit */
+        {{0, 10, 0, false}, 10, false, 0, 1100},   /* and one more: a tenth of the next window */
+        {{10, 0, 0, false}, 10, false, 0, 100},    /* the last window weighs fully at its end */
+        {{10, 0, 99, false}, 10, false, 0, 1},     /* 9.01 of 10 */
+        {{10, 0, 100, false}, 10, true, 1, 900},   /* 9.00 of 10 */
+        {{10, 5, 500, false}, 10, false, 0, 100},  /* 5 + 5 */
+        {{10, 4, 500, false}, 10, true, 1, 500},   /* 5 + 4 */
+        {{0, 20, 500, false}, 10, false, 0, 1050}, /* the limit was lowered: 20 must fade to 9 */
+        {{7, 0, 999, false}, 1000000, true, 999999, 1},
     };
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {

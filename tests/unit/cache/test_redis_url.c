@@ -12,15 +12,15 @@ static void a_url_is_taken_apart(void **state)
         const char *url;
         struct redis_url parts;
     } rows[] = {
-        {"redis://cache",                     {"cache", "", "", 6379, 0}       },
-        {"redis://cache/",                    {"cache", "", "", 6379, 0}       },
-        {"redis://127.0.0.1:6380",            {"127.0.0.1", "", "", 6380, 0}   },
-        {"redis://cache:65535/16383",         {"cache", "", "", 65535, 16383}  },
-        {"redis://:secret@cache/3",           {"cache", "", "secret", 6379, 3} },
+        {"redis://cache", {"cache", "", "", 6379, 0}},
+        {"redis://cache/", {"cache", "", "", 6379, 0}},
+        {"redis://127.0.0.1:6380", {"127.0.0.1", "", "", 6380, 0}},
+        {"redis://cache:65535/16383", {"cache", "", "", 65535, 16383}},
+        {"redis://:secret@cache/3", {"cache", "", "secret", 6379, 3}},
         {"redis://anna:p%40ss%3a%2F@cache:1", {"cache", "anna", "p@ss:/", 1, 0}},
-        {"redis://:a:b@cache",                {"cache", "", "a:b", 6379, 0}    },
-        {"redis://[::1]:7/2",                 {"::1", "", "", 7, 2}            },
-        {"redis://[fe80::1]",                 {"fe80::1", "", "", 6379, 0}     },
+        {"redis://:a:b@cache", {"cache", "", "a:b", 6379, 0}},
+        {"redis://[::1]:7/2", {"::1", "", "", 7, 2}},
+        {"redis://[fe80::1]", {"fe80::1", "", "", 6379, 0}},
     };
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {

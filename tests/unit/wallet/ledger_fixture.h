@@ -86,8 +86,7 @@ static inline struct ledger_command transfer_command(uint64_t id, struct id from
         .transfer = {.id = request(id),
                      .kind = owner_is_issued(from) ? ENTRY_CREDIT : ENTRY_TRANSFER,
                      .leg_count = 1,
-                     .legs = {{.from = from, .to = to, .asset = asset, .amount = amount}}}
-    };
+                     .legs = {{.from = from, .to = to, .asset = asset, .amount = amount}}}};
 }
 
 static inline enum ledger_result transfer(struct fixture *f, uint64_t id, struct id from,
@@ -100,7 +99,7 @@ static inline enum ledger_result transfer(struct fixture *f, uint64_t id, struct
 static inline enum ledger_result credit(struct fixture *f, uint64_t id, struct id to,
                                         uint16_t asset, int64_t amount)
 {
-    struct ledger_command c = transfer_command(id, OWNER_ISSUED, to, asset, amount);
+    struct ledger_command c = transfer_command(id, LEDGER_ISSUED, to, asset, amount);
     return apply(f, &c);
 }
 
@@ -110,23 +109,20 @@ static inline enum ledger_result hold(struct fixture *f, uint64_t id, struct id 
     struct ledger_command c = {
         .kind = COMMAND_HOLD,
         .time_ms = 1000,
-        .hold = {.id = request(id), .owner = owner, .asset = USDT, .amount = amount}
-    };
+        .hold = {.id = request(id), .owner = owner, .asset = USDT, .amount = amount}};
     return apply(f, &c);
 }
 
 static inline enum ledger_result post(struct fixture *f, uint64_t id, uint64_t hold_id,
                                       struct id to, int64_t amount)
 {
-    struct ledger_command c = {
-        .kind = COMMAND_POST,
-        .time_ms = 1000,
-        .post = {.id = request(id),
-                 .hold = request(hold_id),
-                 .to = to,
-                 .amount = amount,
-                 .kind = ENTRY_TRANSFER}
-    };
+    struct ledger_command c = {.kind = COMMAND_POST,
+                               .time_ms = 1000,
+                               .post = {.id = request(id),
+                                        .hold = request(hold_id),
+                                        .to = to,
+                                        .amount = amount,
+                                        .kind = ENTRY_TRANSFER}};
     return apply(f, &c);
 }
 

@@ -38,8 +38,8 @@ struct naive {
 
 static inline unsigned naive_owner(struct id owner)
 {
-    if (id_equal(owner, OWNER_ISSUED)) return NAIVE_ISSUED;
-    if (id_equal(owner, OWNER_FEES)) return NAIVE_FEES;
+    if (id_equal(owner, LEDGER_ISSUED)) return NAIVE_ISSUED;
+    if (id_equal(owner, LEDGER_FEES)) return NAIVE_FEES;
     for (unsigned i = 0; i < NAIVE_USERS; i++)
         if (id_equal(owner, user(i + 1))) return i;
     fail_msg("an owner nobody knows");
@@ -71,7 +71,8 @@ static inline enum ledger_result naive_change(struct naive *n, unsigned owner, u
                                               int64_t amount)
 {
     int64_t *total = &n->now.total[owner][asset];
-    if (__builtin_add_overflow(*total, amount, total) || *total == INT64_MIN) return LEDGER_OVERFLOW;
+    if (__builtin_add_overflow(*total, amount, total) || *total == INT64_MIN)
+        return LEDGER_OVERFLOW;
     if (owner != NAIVE_ISSUED && *total < naive_held(n, owner, asset)) return LEDGER_INSUFFICIENT;
     return LEDGER_OK;
 }

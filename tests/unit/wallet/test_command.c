@@ -8,27 +8,22 @@ static void encode_each(struct buf each[static KINDS])
 {
     for (size_t i = 0; i < KINDS; i++)
         buf_init(&each[i], COMMAND_SIZE_MAX);
-    struct ledger_command c = {
-        .kind = COMMAND_ASSET, .asset = {.name = "USDT", .scale = 8}
-    };
+    struct ledger_command c = {.kind = COMMAND_ASSET, .asset = {.name = "USDT", .scale = 8}};
     command_encode(&c, &each[0]);
     c = transfer_command(1, user(1), user(2), USDT, 5);
     c.transfer.reference = (struct reference){.text = "rent", .size = 4};
     c.transfer.leg_count = 2;
     c.transfer.legs[1] = (struct transfer_leg){.from = user(3), .to = user(4), .amount = 9};
     command_encode(&c, &each[1]);
-    c = (struct ledger_command){
-        .kind = COMMAND_HOLD, .hold = {.id = request(2), .owner = user(1), .amount = 3}
-    };
+    c = (struct ledger_command){.kind = COMMAND_HOLD,
+                                .hold = {.id = request(2), .owner = user(1), .amount = 3}};
     command_encode(&c, &each[2]);
     c = (struct ledger_command){
         .kind = COMMAND_POST,
-        .post = {.id = request(3), .hold = request(2), .to = user(2), .amount = 3, .kind = 4}
-    };
+        .post = {.id = request(3), .hold = request(2), .to = user(2), .amount = 3, .kind = 4}};
     command_encode(&c, &each[3]);
-    c = (struct ledger_command){
-        .kind = COMMAND_VOID, .void_hold = {.id = request(3), .hold = request(2)}
-    };
+    c = (struct ledger_command){.kind = COMMAND_VOID,
+                                .void_hold = {.id = request(3), .hold = request(2)}};
     command_encode(&c, &each[4]);
     command_begin_order_holds(&each[5], 7);
     for (uint64_t i = 1; i <= 3; i++)
@@ -45,8 +40,7 @@ static void encode_each(struct buf each[static KINDS])
     }
     c = (struct ledger_command){
         .kind = COMMAND_RECONCILE,
-        .reconcile = {.shard = 7, .last_order_id = 9, .fence_order_id = 20}
-    };
+        .reconcile = {.shard = 7, .last_order_id = 9, .fence_order_id = 20}};
     command_encode(&c, &each[7]);
 }
 
@@ -149,15 +143,15 @@ static void odd_shapes_are_refused(void **state)
         char value;
         const char *what;
     } cases[] = {
-        {0, 0,  0,  "kind 0"                             },
-        {0, 0,  9,  "an unknown kind"                    },
-        {0, 10, 0,  "a name without letters"             },
-        {0, 10, 17, "a name of 17 bytes"                 },
-        {0, 12, 0,  "a NUL in a name"                    },
-        {1, 42, 65, "a reference of 65 bytes"            },
-        {1, 47, 0,  "a transfer without legs"            },
-        {1, 47, 33, "33 legs"                            },
-        {6, 25, 2,  "a part that is neither last nor not"},
+        {0, 0, 0, "kind 0"},
+        {0, 0, 9, "an unknown kind"},
+        {0, 10, 0, "a name without letters"},
+        {0, 10, 17, "a name of 17 bytes"},
+        {0, 12, 0, "a NUL in a name"},
+        {1, 42, 65, "a reference of 65 bytes"},
+        {1, 47, 0, "a transfer without legs"},
+        {1, 47, 33, "33 legs"},
+        {6, 25, 2, "a part that is neither last nor not"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char kept = each[cases[i].kind].data[cases[i].at];

@@ -91,7 +91,7 @@ static void step_transfer(struct world *w)
 {
     struct ledger_command c = transfer_command(pick_id(w), pick_user(w), pick_user(w),
                                                (uint16_t)pick(w, NAIVE_ASSETS), pick_amount(w));
-    if (pick(w, 3) == 0) c.transfer.legs[0].from = OWNER_ISSUED;
+    if (pick(w, 3) == 0) c.transfer.legs[0].from = LEDGER_ISSUED;
     c.transfer.leg_count = (uint8_t)(pick(w, 3) + 1);
     for (unsigned i = 1; i < c.transfer.leg_count; i++)
         c.transfer.legs[i] = (struct transfer_leg){.from = pick_user(w),
@@ -174,7 +174,7 @@ static void add_movement(struct world *w, struct buf *b, size_t at)
     int64_t fee = amount > 1 ? (int64_t)pick(w, 2) : 0;
     leg.amount = amount - fee + (pick(w, 30) == 0);
     command_add_leg(b, at, &leg);
-    leg.owner = OWNER_FEES;
+    leg.owner = LEDGER_FEES;
     leg.amount = fee;
     if (fee) command_add_leg(b, at, &leg);
 }
@@ -221,8 +221,8 @@ static void compare(struct world *w)
     for (unsigned asset = 0; asset < NAIVE_ASSETS; asset++) {
         int64_t sum = 0;
         for (unsigned owner = 0; owner < NAIVE_OWNERS; owner++) {
-            struct id id = owner == NAIVE_ISSUED ? OWNER_ISSUED
-                           : owner == NAIVE_FEES ? OWNER_FEES
+            struct id id = owner == NAIVE_ISSUED ? LEDGER_ISSUED
+                           : owner == NAIVE_FEES ? LEDGER_FEES
                                                  : user(owner + 1);
             struct ledger_balance b = balance(&w->f, id, (uint16_t)asset);
             assert_int_equal(b.total, w->n->now.total[owner][asset]);

@@ -5,8 +5,7 @@ static enum ledger_result reconcile(struct fixture *f, uint64_t last, uint64_t f
 {
     struct ledger_command c = {
         .kind = COMMAND_RECONCILE,
-        .reconcile = {.shard = 7, .last_order_id = last, .fence_order_id = fence}
-    };
+        .reconcile = {.shard = 7, .last_order_id = last, .fence_order_id = fence}};
     return apply(f, &c);
 }
 
@@ -20,11 +19,11 @@ static void place_two(struct fixture *f)
 }
 
 static const struct settle_leg trade_legs[] = {
-    {.order_id = 1,  .amount = -90, .asset = USDT, .kind = ENTRY_TRADE,              .trade_id = 5},
-    {.amount = 89,              .asset = USDT,                .kind = ENTRY_TRADE,   .trade_id = 5},
-    {.amount = 1,              .asset = USDT,                 .kind = ENTRY_FEE,    .trade_id = 5  },
-    {.order_id = 2,              .amount = -10,               .asset = BTC,  .kind = ENTRY_TRADE,      .trade_id = 5},
-    {.amount = 10, .asset = BTC,              .kind = ENTRY_TRADE,                .trade_id = 5                              },
+    {.order_id = 1, .amount = -90, .asset = USDT, .kind = ENTRY_TRADE, .trade_id = 5},
+    {.amount = 89, .asset = USDT, .kind = ENTRY_TRADE, .trade_id = 5},
+    {.amount = 1, .asset = USDT, .kind = ENTRY_FEE, .trade_id = 5},
+    {.order_id = 2, .amount = -10, .asset = BTC, .kind = ENTRY_TRADE, .trade_id = 5},
+    {.amount = 10, .asset = BTC, .kind = ENTRY_TRADE, .trade_id = 5},
 };
 enum { TRADE_LEGS = sizeof trade_legs / sizeof *trade_legs };
 
@@ -34,7 +33,7 @@ static void trade(struct settle_leg legs[static TRADE_LEGS])
     memcpy(legs, trade_legs, sizeof trade_legs);
     legs[0].owner = legs[4].owner = user(1);
     legs[1].owner = legs[3].owner = user(2);
-    legs[2].owner = OWNER_FEES;
+    legs[2].owner = LEDGER_FEES;
 }
 
 struct settlement_case {
@@ -77,16 +76,11 @@ static void each_order_of_a_batch_is_judged_alone(void **state)
         int64_t amount;
         enum order_hold_result result;
     } cases[] = {
-        {10, 1, USDT, 60,        ORDER_HELD         },
-        {9,  1, USDT, 1,         ORDER_FENCED       },
-        {11, 1, USDT, 41,        ORDER_INSUFFICIENT },
-        {12, 1, BTC,  1,         ORDER_INSUFFICIENT },
-        {13, 2, USDT, 1,         ORDER_INSUFFICIENT },
-        {14, 1, 2,    1,         ORDER_UNKNOWN_ASSET},
-        {15, 1, USDT, 0,         ORDER_INVALID      },
-        {16, 1, USDT, INT64_MIN, ORDER_INVALID      },
-        {17, 1, USDT, 40,        ORDER_HELD         },
-        {18, 1, USDT, 1,         ORDER_INSUFFICIENT },
+        {10, 1, USDT, 60, ORDER_HELD},         {9, 1, USDT, 1, ORDER_FENCED},
+        {11, 1, USDT, 41, ORDER_INSUFFICIENT}, {12, 1, BTC, 1, ORDER_INSUFFICIENT},
+        {13, 2, USDT, 1, ORDER_INSUFFICIENT},  {14, 1, 2, 1, ORDER_UNKNOWN_ASSET},
+        {15, 1, USDT, 0, ORDER_INVALID},       {16, 1, USDT, INT64_MIN, ORDER_INVALID},
+        {17, 1, USDT, 40, ORDER_HELD},         {18, 1, USDT, 1, ORDER_INSUFFICIENT},
     };
     size_t count = sizeof cases / sizeof *cases;
     AUTO_BUF struct buf b = {0};
@@ -180,7 +174,7 @@ static void a_trade_pays_from_the_holds_and_the_rest_goes_back(void **state)
     assert_balance(f, user(1), BTC, 10, 0);
     assert_balance(f, user(2), USDT, 89, 0);
     assert_balance(f, user(2), BTC, 40, 0);
-    assert_balance(f, OWNER_FEES, USDT, 1, 0);
+    assert_balance(f, LEDGER_FEES, USDT, 1, 0);
 }
 
 static void a_settlement_repeated_changes_nothing_and_a_gap_is_refused(void **state)
@@ -256,17 +250,17 @@ static void a_settlement_that_does_not_fit_applies_nothing(void **state)
         enum ledger_result result;
         const char *what;
     } cases[] = {
-        {4, {.amount = 9},                   LEDGER_UNBALANCED,    "a unit is lost"        },
-        {4, {.amount = 11},                  LEDGER_UNBALANCED,    "a unit is made"        },
-        {4, {.asset = 2},                    LEDGER_UNKNOWN_ASSET, "asset"                 },
-        {3, {.amount = -11},                 LEDGER_INSUFFICIENT,  "more than the hold"    },
-        {3, {.order_id = 1},                 LEDGER_NO_HOLD,       "the hold of another"   },
-        {3, {.order_id = 3},                 LEDGER_NO_HOLD,       "no such hold"          },
-        {3, {.asset = USDT, .order_id = 99}, LEDGER_NO_HOLD,       "no hold either"        },
-        {4, {.owner = {.hi = 0, .lo = 1}},   LEDGER_INVALID,       "issued is not an owner"},
-        {4, {.amount = INT64_MIN},           LEDGER_INVALID,       "the least int64"       },
-        {4, {.amount = INT64_MAX},           LEDGER_UNBALANCED,    "the largest int64"     },
-        {1, {.amount = INT64_MAX},           LEDGER_UNBALANCED,    "likewise"              },
+        {4, {.amount = 9}, LEDGER_UNBALANCED, "a unit is lost"},
+        {4, {.amount = 11}, LEDGER_UNBALANCED, "a unit is made"},
+        {4, {.asset = 2}, LEDGER_UNKNOWN_ASSET, "asset"},
+        {3, {.amount = -11}, LEDGER_INSUFFICIENT, "more than the hold"},
+        {3, {.order_id = 1}, LEDGER_NO_HOLD, "the hold of another"},
+        {3, {.order_id = 3}, LEDGER_NO_HOLD, "no such hold"},
+        {3, {.asset = USDT, .order_id = 99}, LEDGER_NO_HOLD, "no hold either"},
+        {4, {.owner = {.hi = 0, .lo = 1}}, LEDGER_INVALID, "issued is not an owner"},
+        {4, {.amount = INT64_MIN}, LEDGER_INVALID, "the least int64"},
+        {4, {.amount = INT64_MAX}, LEDGER_UNBALANCED, "the largest int64"},
+        {1, {.amount = INT64_MAX}, LEDGER_UNBALANCED, "likewise"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct settle_leg legs[TRADE_LEGS];
@@ -291,8 +285,8 @@ static void a_balance_too_large_for_int64_refuses_the_settlement(void **state)
     assert_int_equal(order_hold(f, 1, user(1), USDT, INT64_MAX), ORDER_HELD);
     struct settle_leg legs[] = {
         {.order_id = 1, .owner = user(1), .amount = -INT64_MAX, .asset = USDT},
-        {.owner = user(2),             .amount = INT64_MAX,              .asset = USDT  },
-        {.owner = user(2),             .amount = 1,              .asset = USDT        },
+        {.owner = user(2), .amount = INT64_MAX, .asset = USDT},
+        {.owner = user(2), .amount = 1, .asset = USDT},
     };
     struct settlement_case s = {1, 0, false, legs, 3, NULL, 0};
     assert_refused(f, settle(f, &s), LEDGER_OVERFLOW);

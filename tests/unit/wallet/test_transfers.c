@@ -13,7 +13,7 @@ static void transfer_moves_money_once(void **state)
     assert_int_equal(f->out->first_time_ms, 1002);
     assert_balance(f, user(1), USDT, 70, 0);
     assert_balance(f, user(2), USDT, 30, 0);
-    assert_balance(f, OWNER_ISSUED, USDT, -100, 0);
+    assert_balance(f, LEDGER_ISSUED, USDT, -100, 0);
 }
 
 static void entries_tell_both_sides_and_the_totals_after(void **state)
@@ -22,7 +22,7 @@ static void entries_tell_both_sides_and_the_totals_after(void **state)
     assert_int_equal(credit(f, 1, user(1), USDT, 100), LEDGER_OK);
     assert_int_equal(f->out->entry_count, 2);
     const struct ledger_entry *e = f->out->entries;
-    assert_true(id_equal(e[0].owner, OWNER_ISSUED));
+    assert_true(id_equal(e[0].owner, LEDGER_ISSUED));
     assert_int_equal(e[0].amount, -100);
     assert_int_equal(e[0].total_after, -100);
     assert_int_equal(e[0].kind, ENTRY_CREDIT);
@@ -60,15 +60,11 @@ static void refusals_change_nothing_and_leave_the_id_free(void **state)
         int64_t amount;
         enum ledger_result result;
     } cases[] = {
-        {1, 2, USDT, 101,       LEDGER_INSUFFICIENT },
-        {9, 2, USDT, 1,         LEDGER_INSUFFICIENT },
-        {1, 2, BTC,  1,         LEDGER_INSUFFICIENT },
-        {1, 2, USDT, 0,         LEDGER_INVALID      },
-        {1, 2, USDT, -1,        LEDGER_INVALID      },
-        {1, 2, USDT, INT64_MIN, LEDGER_INVALID      },
-        {1, 1, USDT, 1,         LEDGER_SAME_ACCOUNT },
-        {1, 2, 2,    1,         LEDGER_UNKNOWN_ASSET},
-        {1, 2, 9999, 1,         LEDGER_UNKNOWN_ASSET},
+        {1, 2, USDT, 101, LEDGER_INSUFFICIENT}, {9, 2, USDT, 1, LEDGER_INSUFFICIENT},
+        {1, 2, BTC, 1, LEDGER_INSUFFICIENT},    {1, 2, USDT, 0, LEDGER_INVALID},
+        {1, 2, USDT, -1, LEDGER_INVALID},       {1, 2, USDT, INT64_MIN, LEDGER_INVALID},
+        {1, 1, USDT, 1, LEDGER_SAME_ACCOUNT},   {1, 2, 2, 1, LEDGER_UNKNOWN_ASSET},
+        {1, 2, 9999, 1, LEDGER_UNKNOWN_ASSET},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct ledger_command c = transfer_command(5, user(cases[i].from), user(cases[i].to),
@@ -95,7 +91,7 @@ static void circulation_ends_at_the_largest_int64(void **state)
     assert_refused(f, credit(f, 2, user(2), USDT, 1), LEDGER_OVERFLOW);
     assert_refused(f, credit(f, 2, user(2), USDT, INT64_MAX), LEDGER_OVERFLOW);
     assert_int_equal(credit(f, 2, user(2), BTC, INT64_MAX), LEDGER_OK);
-    assert_int_equal(transfer(f, 3, user(1), OWNER_ISSUED, 1), LEDGER_OK);
+    assert_int_equal(transfer(f, 3, user(1), LEDGER_ISSUED, 1), LEDGER_OK);
     assert_int_equal(credit(f, 4, user(2), USDT, 1), LEDGER_OK);
     assert_int_equal(transfer(f, 5, user(1), user(2), INT64_MAX - 1), LEDGER_OK);
 }

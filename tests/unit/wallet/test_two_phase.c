@@ -75,9 +75,9 @@ static void a_hold_whose_id_was_forgotten_is_not_made_twice(void **state)
 static void the_house_holds_nothing_and_a_hold_has_an_amount(void **state)
 {
     struct fixture *f = *state;
-    assert_int_equal(credit(f, 1, OWNER_FEES, USDT, 100), LEDGER_OK);
-    assert_refused(f, hold(f, 2, OWNER_FEES, 1), LEDGER_INVALID);
-    assert_refused(f, hold(f, 2, OWNER_ISSUED, 1), LEDGER_INVALID);
+    assert_int_equal(credit(f, 1, LEDGER_FEES, USDT, 100), LEDGER_OK);
+    assert_refused(f, hold(f, 2, LEDGER_FEES, 1), LEDGER_INVALID);
+    assert_refused(f, hold(f, 2, LEDGER_ISSUED, 1), LEDGER_INVALID);
     assert_int_equal(credit(f, 3, user(1), USDT, 100), LEDGER_OK);
     assert_refused(f, hold(f, 2, user(1), 0), LEDGER_INVALID);
     assert_refused(f, hold(f, 2, user(1), -1), LEDGER_INVALID);

@@ -1,0 +1,136 @@
+/* Wiring: configuration, start, stop, and the sweeper of expired sessions. */
+#include "users_service.h"
+#include "users_store.h"
+
+#include "base/clock.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define SWEEP_EVERY_MS 60000
+#define SWEEP_MAX      1000 /* sessions of one sweep */
+
+static const struct config_key keys[] = {
+    PART_KEYS("users", "3341"),
+    {"users.bcrypt_cost", CONFIG_INT, "12", HASHING_COST_MIN, HASHING_COST_MAX,
+     "bcrypt's cost: each step doubles the time of a login", false},
+    {"users.password_threads", CONFIG_INT, "1", 1, 64, "threads that hash passwords", false},
+    {"users.password_queue_max", CONFIG_INT, "64", 1, 4096,
+     "logins and registrations that wait for them; beyond: refused", false},
+    {0},
+};
+
+static void *sweep(void *arg)
+{
+    struct users *users = arg;
+    (void)pthread_mutex_lock(&users->lock);
+    while (!users->stopping) {
+        int64_t wake_ms = clock_mono_ms() + SWEEP_EVERY_MS;
+        struct timespec at = {.tv_sec = wake_ms / 1000, .tv_nsec = wake_ms % 1000 * 1000000};
+        int woken = pthread_cond_timedwait(&users->wake, &users->lock, &at);
+        if (users->stopping || woken != ETIMEDOUT) continue;
+
+        (void)pthread_mutex_unlock(&users->lock);
+        uint64_t deleted = 0; /* a store that is away is swept the next time */
+        (void)!sessions_store_sweep(users->store, clock_wall_ms(), SWEEP_MAX, &deleted);
+        (void)pthread_mutex_lock(&users->lock);
+    }
+    (void)pthread_mutex_unlock(&users->lock);
+    return NULL;
+}
+
+static enum err start_sweeper(struct users *users)
+{
+    users->sweeping = pthread_create(&users->sweeper, NULL, sweep, users) == 0;
+    return users->sweeping ? OK : ERR_NO_MEMORY;
+}
+
+static void stop_sweeper(struct users *users)
+{
+    if (!users->sweeping) return;
+    (void)pthread_mutex_lock(&users->lock);
+    users->stopping = true;
+    (void)pthread_cond_signal(&users->wake);
+    (void)pthread_mutex_unlock(&users->lock);
+    (void)pthread_join(users->sweeper, NULL);
+}
+
+static void users_stop(void *part, int64_t grace_ms)
+{
+    struct users *users = part;
+    if (!users) return;
+    if (users->server) (void)rpc_server_drain(users->server, grace_ms);
+    hashing_pool_free(users->hashing);
+    rpc_server_free(users->server);
+    stop_sweeper(users);
+    token_keys_free(users->keys);
+    cache_close(users->cache);
+    store_close(users->store);
+    (void)pthread_cond_destroy(&users->wake);
+    (void)pthread_mutex_destroy(&users->lock);
+    free(users);
+}
+
+static enum err open_stores(struct users *users, const struct part_env *env,
+                            struct err_detail *detail)
+{
+    char directory[1024];
+    if (snprintf(directory, sizeof directory, "%s/token-keys", env->data_dir) >=
+        (int)sizeof directory)
+        return err_set(detail, ERR_INVALID, "data_dir is too long");
+    enum err e = part_store(env, "users", users_collections, &users->store, detail);
+    if (!e) e = part_cache(env, &users->cache, detail);
+    if (!e) e = token_keys_load(directory, &users->keys, detail);
+    return e;
+}
+
+static enum err start_threads(struct users *users, const struct part_env *env,
+                              struct err_detail *detail)
+{
+    const struct config *c = env->config;
+    users->bcrypt_cost = (unsigned)config_int(c, "users.bcrypt_cost");
+    users->principal_key = env->principal_key;
+    hashing_make_dummy(users->bcrypt_cost, users->dummy_hash);
+    enum err e =
+        hashing_pool_new((unsigned)config_int(c, "users.password_threads"),
+                         (unsigned)config_int(c, "users.password_queue_max"), &users->hashing);
+    if (!e) e = start_sweeper(users);
+    if (!e) e = part_server(env, "users", &users->server, detail);
+    if (!e) e = rpc_server_add(users->server, &users_rpc_service.base, users);
+    if (!e) e = rpc_server_start(users->server, detail);
+    return e;
+}
+
+static enum err users_start(const struct part_env *env, void **ret, struct err_detail *detail)
+{
+    struct users *users = calloc(1, sizeof *users);
+    if (!users) return ERR_NO_MEMORY;
+    pthread_condattr_t monotonic;
+    (void)pthread_condattr_init(&monotonic);
+    (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    (void)pthread_mutex_init(&users->lock, NULL);
+    (void)pthread_cond_init(&users->wake, &monotonic);
+    (void)pthread_condattr_destroy(&monotonic);
+
+    enum err e = open_stores(users, env, detail);
+    if (!e) e = start_threads(users, env, detail);
+    if (e) {
+        users_stop(users, 0);
+        return e;
+    }
+    *ret = users;
+    return OK;
+}
+
+static enum err users_ready(void *part, struct err_detail *detail)
+{
+    struct users *users = part;
+    enum err e = store_ping(users->store);
+    if (e) return err_set(detail, e, "users: the store: %s", err_text(e));
+    e = cache_ping(users->cache);
+    if (e) return err_set(detail, e, "users: the cache: %s", err_text(e));
+    return OK;
+}
+
+const struct part_ops users_part = {"users", keys, users_start, users_ready, users_stop};

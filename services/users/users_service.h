@@ -1,0 +1,32 @@
+/* Private to services/users: what its handlers work with. */
+#ifndef USERS_USERS_SERVICE_H
+#define USERS_USERS_SERVICE_H
+
+#include "base/cache/cache.h"
+#include "base/part.h"
+#include "base/token.h"
+#include "hashing.h"
+#include "users.pb-c.h"
+
+#include <pthread.h>
+
+struct users {
+    struct store *store;
+    struct cache *cache;
+    struct token_keys *keys;
+    struct hashing_pool *hashing;
+    struct rpc_server *server;
+    const struct principal_key *principal_key; /* of the platform; borrowed */
+    unsigned bcrypt_cost;
+    char dummy_hash[HASH_SIZE]; /* verified for unknown e-mails, so that they take as long */
+    pthread_t sweeper;
+    bool sweeping, stopping; /* stopping: under lock */
+    pthread_mutex_t lock;
+    pthread_cond_t wake;
+};
+
+/* The generated dispatch table, filled with the handlers of users_rpc.c; its context is a struct
+ * users. */
+extern Users__Users_Service users_rpc_service;
+
+#endif

@@ -1,0 +1,448 @@
+/*
+ * The projection: blocks of encoded records between the machine's thread, which appends, and the
+ * writer's, which turns them into documents. A block is never changed once it is committed.
+ */
+#include "projection.h"
+
+#include "accounts.h"
+#include "base/clock.h"
+#include "base/metrics.h"
+#include "bytes.h"
+#include "wallet_store.h"
+
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define PROJECTION_MAGIC UINT64_C(0x314a52504c415754) /* "TWALPRJ1" */
+#define STAGED_SIZE_MAX  ((size_t)1 << 30)
+#define RETRY_FIRST_MS   50
+#define RETRY_LAST_MS    2000
+#define RECORD_ENTRY     1
+#define RECORD_TRANSFER  2
+
+struct block {
+    struct block *next;
+    uint64_t through; /* everything up to this seq is in it or before it */
+    uint64_t entries;
+    size_t size;
+    uint8_t bytes[];
+};
+
+struct projection {
+    struct store *store;
+    const struct ledger *ledger;
+    uint64_t waiting_max;
+    struct buf staged; /* the machine's */
+    uint64_t staged_entries;
+
+    pthread_mutex_t lock;      /* of all below */
+    pthread_cond_t work, done; /* on the monotonic clock */
+    struct block *head, **tail;
+    uint64_t waiting;   /* entries in blocks */
+    uint64_t committed; /* seq */
+    uint64_t written;   /* seq: nothing up to it waits */
+    uint64_t marked;    /* seq of the watermark document */
+    bool failing, stopping;
+    int64_t stop_at_ms;
+
+    pthread_t thread;
+    bool started;
+    struct entry_row *rows; /* STORE_BULK_MAX; the writer's */
+    struct transfer_row *transfers;
+    struct gauge *waiting_gauge;
+    struct counter *failures;
+};
+
+enum err projection_new(const struct projection_options *options, struct projection **ret)
+{
+    struct projection *p = calloc(1, sizeof *p);
+    if (!p) return ERR_NO_MEMORY;
+    p->store = options->store;
+    p->ledger = options->ledger;
+    p->waiting_max = options->waiting_max ? options->waiting_max : PROJECTION_WAITING_MAX;
+    p->committed = p->written = p->marked = options->watermark;
+    p->tail = &p->head;
+    buf_init(&p->staged, STAGED_SIZE_MAX);
+    p->waiting_gauge = metrics_gauge("tradepost_wallet_projection_entries",
+                                     "Ledger entries not yet written as documents.", NULL);
+    p->failures =
+        metrics_counter("tradepost_wallet_projection_failures_total",
+                        "Writes of ledger entries that failed and were tried again.", NULL);
+    pthread_condattr_t monotonic;
+    (void)pthread_condattr_init(&monotonic);
+    (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    (void)pthread_mutex_init(&p->lock, NULL);
+    (void)pthread_cond_init(&p->work, &monotonic);
+    (void)pthread_cond_init(&p->done, &monotonic);
+    (void)pthread_condattr_destroy(&monotonic);
+    p->rows = calloc(STORE_BULK_MAX, sizeof *p->rows);
+    p->transfers = calloc(STORE_BULK_MAX, sizeof *p->transfers);
+    if (!p->rows || !p->transfers) {
+        projection_free(p);
+        return ERR_NO_MEMORY;
+    }
+    *ret = p;
+    return OK;
+}
+
+void projection_free(struct projection *p)
+{
+    if (!p) return;
+    for (struct block *b = p->head, *next; b; b = next) {
+        next = b->next;
+        free(b);
+    }
+    buf_release(&p->staged);
+    free(p->rows);
+    free(p->transfers);
+    (void)pthread_cond_destroy(&p->work);
+    (void)pthread_cond_destroy(&p->done);
+    (void)pthread_mutex_destroy(&p->lock);
+    free(p);
+}
+
+/* ---- records ---- */
+
+static void write_entry(struct buf *b, uint64_t position, int64_t time_ms,
+                        const struct ledger_entry *e, const struct reference *reference)
+{
+    write_u8(b, RECORD_ENTRY);
+    write_u64(b, position);
+    write_i64(b, time_ms);
+    write_id(b, e->owner);
+    write_u16(b, e->asset);
+    write_u8(b, e->kind);
+    write_i64(b, e->amount);
+    write_i64(b, e->total_after);
+    write_u64(b, e->trade_id);
+    write_u8(b, reference->size);
+    if (reference->size) (void)buf_add(b, reference->text, reference->size);
+}
+
+static void write_transfer(struct buf *b, const struct ledger_command *c)
+{
+    const struct transfer_leg *leg = &c->transfer.legs[0];
+    write_u8(b, RECORD_TRANSFER);
+    write_id(b, c->transfer.id);
+    write_i64(b, c->time_ms);
+    write_id(b, leg->from);
+    write_id(b, leg->to);
+    write_u16(b, leg->asset);
+    write_i64(b, leg->amount);
+}
+
+static const char *asset_name(const struct projection *p, uint16_t asset)
+{
+    return ledger_asset(p->ledger, asset).name;
+}
+
+static void read_entry(const struct projection *p, struct reader *r, struct entry_row *ret)
+{
+    *ret = (struct entry_row){.position = read_u64(r)};
+    ret->time_ms = read_i64(r);
+    ret->owner = read_id(r);
+    (void)snprintf(ret->asset, sizeof ret->asset, "%s", asset_name(p, read_u16(r)));
+    ret->kind = read_u8(r);
+    ret->amount = read_i64(r);
+    ret->total_after = read_i64(r);
+    uint64_t trade_id = read_u64(r);
+    uint8_t size = read_u8(r);
+    const uint8_t *text = read_bytes(r, size);
+    CHECK(text && size <= COMMAND_REFERENCE_MAX);
+    memcpy(ret->reference, text, size);
+    if (trade_id) (void)snprintf(ret->reference, sizeof ret->reference, "%" PRIu64, trade_id);
+}
+
+static void read_transfer(const struct projection *p, struct reader *r, struct transfer_row *ret)
+{
+    *ret = (struct transfer_row){.id = read_id(r)};
+    ret->time_ms = read_i64(r);
+    ret->from = read_id(r);
+    ret->to = read_id(r);
+    (void)snprintf(ret->asset, sizeof ret->asset, "%s", asset_name(p, read_u16(r)));
+    ret->amount = read_i64(r);
+}
+
+/* The shape of a snapshot's records: that reading them as above stays inside. */
+static bool skip_record(struct reader *r, size_t asset_count, uint64_t *ret_entries)
+{
+    static const size_t asset_at[] = {[RECORD_ENTRY] = 32, [RECORD_TRANSFER] = 56};
+    static const size_t size_of[] = {[RECORD_ENTRY] = 59, [RECORD_TRANSFER] = 66};
+    uint8_t kind = read_u8(r);
+    if (kind != RECORD_ENTRY && kind != RECORD_TRANSFER) return false;
+    const uint8_t *p = read_bytes(r, size_of[kind]);
+    if (!p || get_u16(p + asset_at[kind]) >= asset_count) return false;
+    if (kind == RECORD_TRANSFER) return true;
+    (*ret_entries)++;
+    uint8_t reference = read_u8(r);
+    return reference <= COMMAND_REFERENCE_MAX && (read_bytes(r, reference) || !reference);
+}
+
+/* ---- the machine's side ---- */
+
+static struct reference reference_of(const struct ledger_command *c)
+{
+    switch (c->kind) {
+    case COMMAND_TRANSFER:
+        return c->transfer.reference;
+    case COMMAND_POST:
+        return c->post.reference;
+    default:
+        return (struct reference){0};
+    }
+}
+
+void projection_stage(struct projection *p, const struct ledger_command *command, uint64_t seq,
+                      const struct ledger_output *out)
+{
+    if (seq <= p->committed || out->entry_count == 0) return;
+    struct reference reference = reference_of(command);
+    for (size_t i = 0; i < out->entry_count; i++)
+        write_entry(&p->staged, seq * PROJECTION_POSITIONS + i, command->time_ms, &out->entries[i],
+                    &reference);
+    p->staged_entries += out->entry_count;
+    if (command->kind == COMMAND_TRANSFER) write_transfer(&p->staged, command);
+    CHECK(!p->staged.error);
+}
+
+static void append(struct projection *p, uint64_t through, const void *bytes, size_t size,
+                   uint64_t entries)
+{
+    struct block *b = malloc(sizeof *b + size);
+    CHECK(b);
+    *b = (struct block){.through = through, .entries = entries, .size = size};
+    memcpy(b->bytes, bytes, size);
+    *p->tail = b;
+    p->tail = &b->next;
+    p->waiting += entries;
+    gauge_set(p->waiting_gauge, (int64_t)p->waiting);
+    (void)pthread_cond_signal(&p->work);
+}
+
+uint64_t projection_staged(const struct projection *p)
+{
+    return p->staged_entries;
+}
+
+uint64_t projection_committed(const struct projection *p)
+{
+    return p->committed;
+}
+
+/* p->committed is written by this thread only, so staging reads it without the lock. */
+void projection_commit(struct projection *p, uint64_t seq)
+{
+    if (seq <= p->committed) return;
+    (void)pthread_mutex_lock(&p->lock);
+    if (p->staged.size) append(p, seq, p->staged.data, p->staged.size, p->staged_entries);
+    p->committed = seq;
+    if (!p->head) p->written = seq;
+    (void)pthread_mutex_unlock(&p->lock);
+    buf_clear(&p->staged);
+    p->staged_entries = 0;
+}
+
+/* ---- the writer ---- */
+
+/* The next at most STORE_BULK_MAX rows of each kind, and where it came to. */
+static enum err write_some(struct projection *p, struct reader *r)
+{
+    size_t entries = 0;
+    size_t transfers = 0;
+    while (r->at < r->end && entries < STORE_BULK_MAX && transfers < STORE_BULK_MAX) {
+        if (read_u8(r) == RECORD_ENTRY)
+            read_entry(p, r, &p->rows[entries++]);
+        else
+            read_transfer(p, r, &p->transfers[transfers++]);
+    }
+    /* Transfers first: whoever finds the entries finds the transfer too. */
+    enum err e = wallet_store_put_transfers(p->store, p->transfers, transfers);
+    return e ? e : wallet_store_put_entries(p->store, p->rows, entries);
+}
+
+static enum err write_block(struct projection *p, const uint8_t *bytes, size_t size)
+{
+    struct reader r = {.at = bytes, .end = bytes + size};
+    enum err e = OK;
+    while (!e && r.at < r.end)
+        e = write_some(p, &r);
+    CHECK(!r.bad);
+    return e;
+}
+
+/* As many blocks as one bulk has room for, at least one. */
+static const struct block *last_of_bulk(const struct projection *p)
+{
+    const struct block *last = p->head;
+    uint64_t entries = last->entries;
+    while (last->next && entries + last->next->entries <= STORE_BULK_MAX / 2) {
+        last = last->next;
+        entries += last->entries;
+    }
+    return last;
+}
+
+/* The blocks up to `last` stay in the list until they are written: a snapshot may need them. */
+static enum err write_bulk(struct projection *p, const struct block *first,
+                           const struct block *last)
+{
+    AUTO_BUF struct buf bytes = {0};
+    buf_init(&bytes, STAGED_SIZE_MAX);
+    enum err e = OK;
+    if (first == last) {
+        e = write_block(p, first->bytes, first->size);
+    } else {
+        for (const struct block *b = first; b; b = b == last ? NULL : b->next)
+            (void)buf_add(&bytes, b->bytes, b->size);
+        e = bytes.error ? bytes.error : write_block(p, (const uint8_t *)bytes.data, bytes.size);
+    }
+    return e ? e : wallet_store_put_watermark(p->store, last->through);
+}
+
+static void drop_through(struct projection *p, uint64_t seq)
+{
+    while (p->head && p->head->through <= seq) {
+        struct block *b = p->head;
+        p->head = b->next;
+        if (!p->head) p->tail = &p->head;
+        p->waiting -= b->entries;
+        free(b);
+    }
+    p->marked = seq;
+    p->written = p->head ? seq : p->committed;
+    gauge_set(p->waiting_gauge, (int64_t)p->waiting);
+}
+
+static void wait_until(struct projection *p, pthread_cond_t *condition, int64_t at_ms)
+{
+    struct timespec at = {.tv_sec = at_ms / 1000, .tv_nsec = at_ms % 1000 * 1000000};
+    (void)pthread_cond_timedwait(condition, &p->lock, &at);
+}
+
+/* After a failure: waits a while, longer each time. */
+static void pause_writing(struct projection *p, int64_t *pause_ms)
+{
+    int64_t end_ms = clock_mono_ms() + *pause_ms;
+    while (!p->stopping && clock_mono_ms() < end_ms)
+        wait_until(p, &p->work, end_ms);
+    *pause_ms = *pause_ms * 2 < RETRY_LAST_MS ? *pause_ms * 2 : RETRY_LAST_MS;
+}
+
+static void *run(void *arg)
+{
+    struct projection *p = arg;
+    int64_t pause_ms = RETRY_FIRST_MS;
+    (void)pthread_mutex_lock(&p->lock);
+    for (;;) {
+        while (!p->head && !p->stopping)
+            (void)pthread_cond_wait(&p->work, &p->lock);
+        if (p->stopping && (!p->head || p->failing || clock_mono_ms() >= p->stop_at_ms)) break;
+        const struct block *first = p->head;
+        const struct block *last = last_of_bulk(p);
+        (void)pthread_mutex_unlock(&p->lock);
+        enum err e = write_bulk(p, first, last);
+        (void)pthread_mutex_lock(&p->lock);
+        p->failing = e;
+        if (!e) drop_through(p, last->through);
+        (void)pthread_cond_broadcast(&p->done);
+        if (e) {
+            counter_add(p->failures, 1);
+            pause_writing(p, &pause_ms);
+        } else {
+            pause_ms = RETRY_FIRST_MS;
+        }
+    }
+    (void)pthread_mutex_unlock(&p->lock);
+    return NULL;
+}
+
+enum err projection_start(struct projection *p)
+{
+    p->started = pthread_create(&p->thread, NULL, run, p) == 0;
+    return p->started ? OK : ERR_NO_MEMORY;
+}
+
+void projection_stop(struct projection *p, int64_t grace_ms)
+{
+    if (!p || !p->started) return;
+    (void)pthread_mutex_lock(&p->lock);
+    p->stopping = true;
+    p->stop_at_ms = clock_mono_ms() + grace_ms;
+    (void)pthread_cond_broadcast(&p->work);
+    (void)pthread_mutex_unlock(&p->lock);
+    CHECK(pthread_join(p->thread, NULL) == 0);
+    p->started = false;
+}
+
+/* ---- asking ---- */
+
+bool projection_is_full(struct projection *p)
+{
+    return projection_waiting(p, NULL) >= p->waiting_max;
+}
+
+uint64_t projection_waiting(struct projection *p, bool *ret_failing)
+{
+    (void)pthread_mutex_lock(&p->lock);
+    uint64_t waiting = p->waiting;
+    if (ret_failing) *ret_failing = p->failing;
+    (void)pthread_mutex_unlock(&p->lock);
+    return waiting;
+}
+
+enum err projection_wait(struct projection *p, uint64_t seq, int64_t deadline_ms)
+{
+    enum err e = OK;
+    (void)pthread_mutex_lock(&p->lock);
+    while (p->written < seq && !e) {
+        if (p->failing)
+            e = ERR_UNAVAILABLE;
+        else if (clock_mono_ms() >= deadline_ms)
+            e = ERR_TIMEOUT;
+        else
+            wait_until(p, &p->done, deadline_ms);
+    }
+    (void)pthread_mutex_unlock(&p->lock);
+    return e;
+}
+
+/* ---- snapshots ---- */
+
+void projection_save(struct projection *p, struct buf *out)
+{
+    (void)pthread_mutex_lock(&p->lock);
+    uint64_t size = 0;
+    for (const struct block *b = p->head; b; b = b->next)
+        size += b->size;
+    write_u64(out, PROJECTION_MAGIC);
+    write_u64(out, p->marked);
+    write_u64(out, p->committed);
+    write_u64(out, size);
+    for (const struct block *b = p->head; b; b = b->next)
+        (void)buf_add(out, b->bytes, b->size);
+    (void)pthread_mutex_unlock(&p->lock);
+}
+
+enum err projection_load(struct projection *p, const void *data, size_t size, uint64_t *ret_marked)
+{
+    struct reader r = {.at = data, .end = (const uint8_t *)data + size};
+    bool ours = read_u64(&r) == PROJECTION_MAGIC;
+    uint64_t marked = read_u64(&r);
+    uint64_t committed = read_u64(&r);
+    uint64_t pending = read_u64(&r);
+    const uint8_t *bytes = read_bytes(&r, pending);
+    if (!ours || r.bad || r.at != r.end || marked > committed) return ERR_CORRUPT;
+
+    uint64_t entries = 0;
+    struct reader records = {.at = bytes, .end = bytes + pending};
+    while (records.at < records.end)
+        if (!skip_record(&records, ledger_asset_count(p->ledger), &entries)) return ERR_CORRUPT;
+    *ret_marked = marked;
+    if (committed <= p->committed) return OK; /* the documents are further than the snapshot */
+    if (pending) append(p, committed, bytes, pending, entries);
+    p->committed = committed;
+    if (!p->head) p->written = committed;
+    return OK;
+}
