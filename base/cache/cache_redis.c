@@ -115,42 +115,51 @@ static enum err error_of(const redisReply *reply)
     return ERR_UNAVAILABLE; /* loading, read-only, not allowed: not a Redis we can use */
 }
 
-/* Runs a command; the reply is of that type, or nil if nil_is_ok. */
+/* The reply if it is of that type. ERR_NOT_FOUND: it is nil. */
+static enum err expect(redisReply *own_reply, int type, redisReply **ret)
+{
+    enum err e = OK;
+    if (own_reply->type == REDIS_REPLY_ERROR)
+        e = error_of(own_reply);
+    else if (own_reply->type == REDIS_REPLY_NIL)
+        e = ERR_NOT_FOUND;
+    else if (own_reply->type != type)
+        e = ERR_UNAVAILABLE;
+    if (e)
+        freeReplyObject(own_reply);
+    else
+        *ret = own_reply;
+    return e;
+}
+
 static enum err run(struct redis *r, const struct redis_command *command, int type,
                     redisReply **ret)
 {
-    AUTO_REPLY redisReply *reply = NULL;
+    redisReply *reply = NULL;
     enum err e = redis_pool_run(r->pool, command, &reply);
-    if (e) return e;
-    if (reply->type == REDIS_REPLY_ERROR) return error_of(reply);
-    if (reply->type == REDIS_REPLY_NIL) return ERR_NOT_FOUND;
-    if (reply->type != type) return ERR_UNAVAILABLE;
-    *ret = TAKE(reply);
-    return OK;
+    return e ? e : expect(reply, type, ret);
 }
 
 /* By its name; if the server does not know that, by its text, which it then remembers. */
 static enum err run_script(struct redis *r, enum script script, struct redis_command *command,
                            int type, redisReply **ret)
 {
-    AUTO_REPLY redisReply *reply = NULL;
+    redisReply *reply = NULL;
     command->args[0] = "EVALSHA";
     command->sizes[0] = strlen("EVALSHA");
     command->args[1] = r->shas[script];
     command->sizes[1] = sizeof r->shas[script] - 1;
     enum err e = redis_pool_run(r->pool, command, &reply);
     if (e) return e;
-    if (reply->type == REDIS_REPLY_ERROR && !strncmp(reply->str, "NOSCRIPT", 8)) {
-        command->args[0] = "EVAL";
-        command->sizes[0] = strlen("EVAL");
-        command->args[1] = scripts[script];
-        command->sizes[1] = strlen(scripts[script]);
-        return run(r, command, type, ret);
-    }
-    if (reply->type == REDIS_REPLY_ERROR) return error_of(reply);
-    if (reply->type != type) return ERR_UNAVAILABLE;
-    *ret = TAKE(reply);
-    return OK;
+    if (reply->type != REDIS_REPLY_ERROR || strncmp(reply->str, "NOSCRIPT", 8) != 0)
+        return expect(reply, type, ret);
+
+    freeReplyObject(reply);
+    command->args[0] = "EVAL";
+    command->sizes[0] = strlen("EVAL");
+    command->args[1] = scripts[script];
+    command->sizes[1] = strlen(scripts[script]);
+    return run(r, command, type, ret);
 }
 
 static struct redis_command command_of(const char *name, struct cache_bytes key)
