@@ -113,7 +113,6 @@ enum err listener_start(const struct listener_options *options, struct listener 
         return err_set(detail, ERR_UNAVAILABLE, "cannot listen on %s:%u; is another process there?",
                        options->address, options->port);
     }
-    if (options->ws) ws_attach(options->ws, l->context, &l->options.policy);
     *ret = l;
     return OK;
 }

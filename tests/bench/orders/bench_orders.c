@@ -1,0 +1,149 @@
+/*
+ * The durable order path with everything in one process: users' orders over inproc RPC, held by the
+ * wallet, journaled, matched, settled, published and projected. One JSON line per result on stdout.
+ */
+#include "load.h"
+
+#include "base/clock.h"
+#include "base/id.h"
+#include "base/log.h"
+#include "base/metrics.h"
+#include "services/cli.h"
+#include "wallet.pb-c.h"
+
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define READY_MS 10000
+
+static void print(const char *name, unsigned clients, unsigned batch, double value,
+                  const char *unit)
+{
+    (void)printf("{\"name\":\"orders.%s.%s.%u\",\"value\":%.3f,\"unit\":\"%s\"}\n",
+                 batch > 1 ? "batch" : "single", name, clients, value, unit);
+    (void)fflush(stdout);
+}
+
+/* What every journal has synced so far, from the metrics. */
+static double syncs(void)
+{
+    struct buf text;
+    double total = 0;
+    buf_init(&text, 4 * 1024 * 1024);
+    CHECK(!metrics_write(&text));
+    for (char *at = text.data; (at = strstr(at, "\ntradepost_journal_syncs_total")); at++)
+        total += strtod(strchr(at + 1, ' '), NULL);
+    buf_release(&text);
+    return total;
+}
+
+static void wait_ready(const struct part_ops *ops, void *part)
+{
+    struct err_detail detail = {0};
+    for (int64_t end = clock_mono_ms() + READY_MS; ops->ready(part, &detail);) {
+        CHECK(clock_mono_ms() < end);
+        (void)nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+    }
+}
+
+static void credit(struct rpc_client *wallet, const char *user_id, const char *asset)
+{
+    struct principal admin = {.role = ROLE_ADMIN, .permissions = UINT64_MAX};
+    struct rpc_options options = {.principal = &admin};
+    struct rpc_status status = {0};
+    char transfer_id[64];
+    (void)snprintf(admin.user_id, sizeof admin.user_id, "%s", user_id);
+    (void)snprintf(transfer_id, sizeof transfer_id, "%.32s-%.16s", user_id, asset);
+    Wallet__CreditRequest request = WALLET__CREDIT_REQUEST__INIT;
+    request.transfer_id = transfer_id;
+    request.user_id = (char *)user_id;
+    request.asset = (char *)asset;
+    request.amount = (char *)"100000000";
+    ProtobufCMessage *reply = NULL;
+    if (rpc_call(wallet, "wallet.Wallet/Credit", &request.base, &options, &reply, &status)) {
+        (void)fprintf(stderr, "credit: %s\n", status.message);
+        exit(1);
+    }
+    protobuf_c_message_free_unpacked(reply, NULL);
+}
+
+static void make_users(struct rpc_client *wallet, struct principal *ret)
+{
+    for (unsigned i = 0; i < LOAD_CLIENTS_MAX; i++) {
+        ret[i] = (struct principal){.role = ROLE_USER, .permissions = UINT64_MAX};
+        id_format(id_new(), ret[i].user_id);
+        credit(wallet, ret[i].user_id, "USDT");
+        credit(wallet, ret[i].user_id, "BTC");
+    }
+}
+
+static void measure(struct rpc_client *trading, const struct principal *users, unsigned clients,
+                    unsigned batch, int64_t duration_ms)
+{
+    struct load load = {trading, users, clients, batch, duration_ms};
+    double before = syncs();
+    struct load_result result = load_run(&load);
+    print("throughput", clients, batch, result.orders_per_s, "orders/s");
+    print("p50", clients, batch, (double)result.p50_us / 1000, "ms");
+    print("p99", clients, batch, (double)result.p99_us / 1000, "ms");
+    print("syncs_per_order", clients, batch,
+          result.orders ? (syncs() - before) / (double)result.orders : 0, "1");
+    if (result.refused) print("refused", clients, batch, (double)result.refused, "orders");
+}
+
+static int remove_entry(const char *path, const struct stat *status, int kind, struct FTW *at)
+{
+    (void)status;
+    (void)kind;
+    (void)at;
+    return remove(path);
+}
+
+int main(int argc, char **argv)
+{
+    static const unsigned counts[] = {1, 8, 32, 128, 256};
+    static struct principal users[LOAD_CLIENTS_MAX];
+    int64_t duration_ms = argc > 1 ? strtoll(argv[1], NULL, 10) : 5000;
+    char directory[] = "/var/tmp/tradepost-bench-XXXXXX", setting[64]; /* a disk, not a tmpfs */
+    struct cli cli = {.config_file = argc > 2 ? argv[2] : NULL, .overrides = {setting, NULL}};
+    struct err_detail detail = {0};
+    CHECK(mkdtemp(directory));
+    (void)snprintf(setting, sizeof setting, "data_dir=%s", directory);
+    log_set_level(LOG_WARN);
+
+    struct part_env *env = NULL;
+    void *parts[PARTS_MAX] = {0};
+    enum err e = cli_load_config(&cli, &detail);
+    if (!e) e = part_env_open(cli.config, &env, &detail);
+    for (unsigned i = 1; i <= 2 && !e; i++) /* wallet, trading */
+        e = cli_parts[i]->start(env, &parts[i], &detail);
+    struct rpc_client *wallet = NULL, *trading = NULL;
+    if (!e) e = part_client(env, "bench", "wallet", &wallet, &detail);
+    if (!e) e = part_client(env, "bench", "trading", &trading, &detail);
+    if (e) {
+        (void)fprintf(stderr, "%s: %s\n", err_name(e), detail.text);
+        return 1;
+    }
+    wait_ready(cli_parts[2], parts[2]);
+    make_users(wallet, users);
+    for (unsigned i = 0; i < sizeof counts / sizeof counts[0]; i++)
+        measure(trading, users, counts[i], 1, duration_ms);
+    for (unsigned i = 0; i < 3; i++)
+        measure(trading, users, counts[i], 100, duration_ms);
+
+    int64_t begin_ms = clock_mono_ms();
+    rpc_client_free(trading);
+    rpc_client_free(wallet);
+    cli_parts[2]->stop(parts[2], 10000);
+    cli_parts[1]->stop(parts[1], 10000);
+    (void)printf("{\"name\":\"orders.stop\",\"value\":%.3f,\"unit\":\"s\"}\n",
+                 (double)(clock_mono_ms() - begin_ms) / 1000);
+    part_env_close(env);
+    config_free(cli.config);
+    free(cli.schema);
+    (void)nftw(directory, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+    return 0;
+}
