@@ -15,23 +15,23 @@
 #define URLS_MAX  RPC_REPLICAS_MAX
 
 const struct config_key part_common_keys[] = {
-    {"data_dir",                 CONFIG_STRING, "data", 1, 512, "directory of journals, SQLite files and keys",
+    {"data_dir", CONFIG_STRING, "data", 1, 512, "directory of journals, SQLite files and keys",
      false},
-    {"log.level",                    CONFIG_STRING, "info", 4, 5, "debug, info, warn or error", false},
-    {"store.url",                       CONFIG_STRING, "sqlite:{data}/{part}.db", 1, 1024,
+    {"log.level", CONFIG_STRING, "info", 4, 5, "debug, info, warn or error", false},
+    {"store.url", CONFIG_STRING, "sqlite:{data}/{part}.db", 1, 1024,
      "documents: sqlite:FILE or mongodb://...; {data} and {part} are filled in", true},
-    {"store.pool_max",                      CONFIG_INT, "8", 1, 256, "connections of each part", false},
-    {"store.timeout_ms",                CONFIG_INT, "5000", 100, 60000, "milliseconds a call may take", false},
-    {"cache.url",                    CONFIG_STRING, "memory:", 1, 1024,
+    {"store.pool_max", CONFIG_INT, "8", 1, 256, "connections of each part", false},
+    {"store.timeout_ms", CONFIG_INT, "5000", 100, 60000, "milliseconds a call may take", false},
+    {"cache.url", CONFIG_STRING, "memory:", 1, 1024,
      "memory: or redis://[:password@]host:port[/db]", true},
-    {"cache.timeout_ms",                         CONFIG_INT, "1000", 10, 60000, "milliseconds a call may take", false},
-    {"rpc.principal_key",                     CONFIG_STRING, "", 0, 64,
+    {"cache.timeout_ms", CONFIG_INT, "1000", 10, 60000, "milliseconds a call may take", false},
+    {"rpc.principal_key", CONFIG_STRING, "", 0, 64,
      "64 hex digits that sign who calls, the same in every process; empty: made in data_dir", true},
-    {"rpc.tls_ca",                CONFIG_STRING, "", 0, 512, "PEM file: who signs the certificates of tls+tcp://",
+    {"rpc.tls_ca", CONFIG_STRING, "", 0, 512, "PEM file: who signs the certificates of tls+tcp://",
      false},
     {"rpc.tls_cert", CONFIG_STRING, "", 0, 512, "PEM file: this process's certificate", false},
-    {"rpc.tls_key",                      CONFIG_STRING, "", 0, 512, "PEM file: its private key", false},
-    {0                     },
+    {"rpc.tls_key", CONFIG_STRING, "", 0, 512, "PEM file: its private key", false},
+    {0},
 };
 
 /* ---- the environment ---- */
@@ -70,12 +70,13 @@ static enum err make_key_file(const char *path, struct err_detail *detail)
 static enum err read_key_file(const char *path, struct principal_key *ret,
                               struct err_detail *detail)
 {
-    char text[2 * PRINCIPAL_KEY_SIZE + 1] = "";
+    char text[2 * PRINCIPAL_KEY_SIZE + 3] = ""; /* a newline may follow, and nothing else */
     int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return err_from_errno(errno);
+    if (fd < 0) return err_set(detail, err_from_errno(errno), "cannot read %s", path);
     ssize_t size = read(fd, text, sizeof text - 1);
     (void)close(fd);
-    if (size != (ssize_t)sizeof text - 1 || hex_decode(text, ret->bytes, sizeof ret->bytes))
+    if (size > 0 && text[size - 1] == '\n') text[--size] = 0;
+    if (size != 2 * PRINCIPAL_KEY_SIZE || hex_decode(text, ret->bytes, sizeof ret->bytes))
         return err_set(detail, ERR_INVALID, "%s must hold %d hex digits", path,
                        2 * PRINCIPAL_KEY_SIZE);
     return OK;
@@ -163,21 +164,33 @@ static int64_t part_int(const struct part_env *env, const char *part, const char
     return config_int(env->config, key);
 }
 
+/* Cuts the spaces off both ends of [at, end), which ends with a NUL. */
+static char *trim(char *at, char *end)
+{
+    while (at < end && end[-1] == ' ')
+        *--end = 0;
+    while (*at == ' ')
+        at++;
+    return at;
+}
+
 static enum err read_urls(const struct part_env *env, const char *part, const char *name,
                           struct urls *ret, struct err_detail *detail)
 {
     (void)snprintf(ret->text, sizeof ret->text, "%s", part_string(env, part, name));
     ret->count = 0;
-    for (char *at = ret->text; at && *at;) {
+    for (char *at = ret->text; at;) {
         char *comma = strchr(at, ',');
-        if (comma) *comma++ = 0;
-        while (*at == ' ')
-            at++;
+        if (comma) *comma = 0;
+        const char *url = trim(at, at + strlen(at));
+        if (!*url)
+            return err_set(detail, ERR_INVALID, "%s.%s: a URL is missing before or after a comma",
+                           part, name);
         if (ret->count == URLS_MAX)
             return err_set(detail, ERR_INVALID, "%s.%s has more than %d URLs", part, name,
                            URLS_MAX);
-        ret->url[ret->count++] = at;
-        at = comma;
+        ret->url[ret->count++] = url;
+        at = comma ? comma + 1 : NULL;
     }
     return OK;
 }
