@@ -9,12 +9,14 @@ import csv
 import gzip
 import http.client
 import json
+import time
 import urllib.parse
 from decimal import Decimal
 
 SYMBOL = "BTC-USDT"
 PRICE_OF_A_TICK = Decimal("1")      # USDT
 QUANTITY_OF_A_UNIT = Decimal("0.001")  # BTC
+KEEP_ALIVE_S = 5
 
 
 class ApiError(Exception):
@@ -30,6 +32,7 @@ class Api:
         self.url = urllib.parse.urlsplit(url)
         self.token = token
         self.connection = http.client.HTTPConnection(self.url.hostname, self.url.port, timeout=30)
+        self.used = time.monotonic()
 
     def call(self, verb, path, body=None, **query):
         target = self.url.path + path
@@ -38,6 +41,9 @@ class Api:
         headers = {"Content-Type": "application/json"}
         if self.token:
             headers["Authorization"] = "Bearer " + self.token
+        if time.monotonic() - self.used > KEEP_ALIVE_S:
+            self.connection.close()  # the server may have closed it by now; the request opens another
+        self.used = time.monotonic()
         self.connection.request(verb, target, json.dumps(body) if body is not None else None, headers)
         response = self.connection.getresponse()
         text = response.read()
@@ -120,6 +126,8 @@ class Replay:
         self.open[theirs] = (trader, order["orderId"], message["side"], message["price_ticks"])
         self.theirs[order["orderId"]] = theirs
         self.lines += [(message["seq"], fill, theirs) for fill in order["fills"]]
+        if order["status"] == "CANCELLED":  # what was left of an IOC order
+            self.lines.append("cancelled,{seq},{side},{order_id},{price_ticks}".format(**message))
 
     def send_new(self, message):
         trader = self.traders[int(message["order_id"]) % len(self.traders)]
