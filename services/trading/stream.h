@@ -21,7 +21,8 @@
 
 #define STREAM_SIZE_MAX   (128u * 1024 * 1024) /* a few seconds of trading at full speed */
 #define STREAM_CHUNK_SIZE (64u * 1024)         /* a chunk is sealed beyond */
-#define STREAM_OPEN_MAX   (64u * 1024 * 1024) /* a chunk and the largest record: 10,000 fills are 4 MB */
+#define STREAM_OPEN_MAX                                                                            \
+    (64u * 1024 * 1024) /* a chunk and the largest record: 10,000 fills are 4 MB */
 
 enum stream_reader { READER_SETTLE, READER_EVENTS, READER_DOCUMENTS, READER_COUNT };
 

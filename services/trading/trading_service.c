@@ -1,8 +1,8 @@
 /* Trading's wiring: configuration, start, readiness, stop. */
 #include "trading_part.h"
 
-#include "base/clock.h"
 #include "base/crypt.h"
+#include "base/log.h"
 #include "trading.h"
 #include "trading_store.h"
 
@@ -101,8 +101,15 @@ static enum err recover(struct trading *t, const struct part_env *env, uint64_t 
         .name = name,
         .snapshot_bytes = (uint64_t)config_int(env->config, "trading.snapshot_size"),
     };
-    e = replica_start(&options, &machine_ops, &t->machine, &t->replica, detail);
-    if (e) return e;
+    struct err_detail note = {""};
+    e = replica_start(&options, &machine_ops, &t->machine, &t->replica, &note);
+    if (e) return err_set(detail, e, "%s", note.text);
+    if (note.text[0]) LOG_LINE(LOG_WARN, PART, note.text);
+    if (documents_seq > t->machine.seq)
+        return err_set(detail, ERR_PRECONDITION,
+                       "the documents are at seq %" PRIu64 ", but the journal ends at %" PRIu64
+                       ": restore the journal that they were made from",
+                       documents_seq, t->machine.seq);
     machine_go_live(&t->machine);
     *ret_documents_seq = documents_seq;
     return OK;

@@ -355,7 +355,8 @@ static void trades_are_shown_to_everybody_and_each_side_to_its_user(void **state
                          (struct caller){.user = EVE}, &q.base, (ProtobufCMessage **)&r, NULL));
     assert_int_equal(r->n_items, 2);
     assert_int_equal(r->items[0]->taker_side, TRADING__SIDE__BUY);
-    assert_true(strcmp(r->items[0]->trade_id, r->items[1]->trade_id) > 0);
+    assert_true(strtoull(r->items[0]->trade_id, NULL, 10) >
+                strtoull(r->items[1]->trade_id, NULL, 10));
     assert_string_not_equal(r->next_cursor, "");
     protobuf_c_message_free_unpacked(&r->base, NULL);
 
