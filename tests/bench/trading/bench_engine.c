@@ -19,22 +19,19 @@ static void define_market(struct engine *e)
 {
     struct request r = {
         .kind = COMMAND_MARKET,
-        .rules = {"BTC-USDT", "BTC", "USDT", 8, 6, MARKET_TRADING, 10000, 10000, 0, 1000, 2000}
-    };
+        .rules = {"BTC-USDT", "BTC", "USDT", 8, 6, MARKET_TRADING, 10000, 10000, 0, 1000, 2000}};
     CHECK(engine_apply(e, &r)->refusal == ACCEPTED);
 }
 
 static struct request order(const struct engine *e, enum side side, int64_t ticks, int64_t lots)
 {
-    return (struct request){
-        .kind = COMMAND_PLACE,
-        .now_ms = 1,
-        .user = {1,              number() % 1000},
-        .order_id = engine_last_order_id(e) + 1,
-        .terms = { side, TYPE_LIMIT, LIFETIME_GTC, ticks * 10000, lots * 10000},
-        .maker_ppm = 1000,
-        .taker_ppm = 2000
-    };
+    return (struct request){.kind = COMMAND_PLACE,
+                            .now_ms = 1,
+                            .user = {1, number() % 1000},
+                            .order_id = engine_last_order_id(e) + 1,
+                            .terms = {side, TYPE_LIMIT, LIFETIME_GTC, ticks * 10000, lots * 10000},
+                            .maker_ppm = 1000,
+                            .taker_ppm = 2000};
 }
 
 static void say(const char *what, uint64_t count, int64_t start_us)
@@ -82,10 +79,7 @@ static void resting(struct engine *e, uint64_t count)
     say("far and wide: rests", count, start);
     start = clock_mono_us();
     for (uint64_t i = 0; i < count; i++) {
-        struct request r = {
-            .kind = COMMAND_CANCEL, .user = {1, i % 1000},
-                 .order_id = first + i
-        };
+        struct request r = {.kind = COMMAND_CANCEL, .user = {1, i % 1000}, .order_id = first + i};
         CHECK(engine_apply(e, &r)->refusal == ACCEPTED);
     }
     say("far and wide: cancels", count, start);

@@ -93,7 +93,7 @@ static void every_wrong_field_is_named(void **state)
         enum err err;
         const char *field, *reason;
     } cases[] = {
-        {{.symbol = "XXX-YYY", .side = 1, .quantity = "1", .price = "1"},
+        {{.symbol = "NOT-HERE", .side = 1, .quantity = "1", .price = "1"},
          ERR_NOT_FOUND,
          NULL,
          "unknown_market"},

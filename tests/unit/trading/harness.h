@@ -76,8 +76,9 @@ static inline struct request limit_order(const struct engine *e, uint64_t user, 
     };
 }
 
-static inline const struct engine_result *
-place_limit(struct engine *e, uint64_t user, enum side side, int64_t price, int64_t quantity)
+static inline const struct engine_result *place_limit(struct engine *e, uint64_t user,
+                                                      enum side side, int64_t price,
+                                                      int64_t quantity)
 {
     struct request r = limit_order(e, user, side, price, quantity);
     return engine_apply(e, &r);

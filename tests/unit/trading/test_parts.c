@@ -19,16 +19,16 @@ static const struct request every_kind[] = {
      .maker_ppm = 7,
      .taker_ppm = 8,
      .client_id = {"123456789012345678901234567890123456", 36}},
-    {.kind = COMMAND_PLACE,                                                        .terms = {SIDE_BUY, TYPE_LIMIT, LIFETIME_GTC, 1, 2}                                                                                                },
-    {.kind = COMMAND_CANCEL, .now_ms = 1,                                                                                                .user = {1, 2}, .order_id = 9},
-    {.kind = COMMAND_CANCEL_ALL,             .now_ms = 1,                                                   .user = {1, 2}, .market = MARKET_ALL},
+    {.kind = COMMAND_PLACE, .terms = {SIDE_BUY, TYPE_LIMIT, LIFETIME_GTC, 1, 2}},
+    {.kind = COMMAND_CANCEL, .now_ms = 1, .user = {1, 2}, .order_id = 9},
+    {.kind = COMMAND_CANCEL_ALL, .now_ms = 1, .user = {1, 2}, .market = MARKET_ALL},
     {.kind = COMMAND_REPLACE,
      .user = {1, 2},
      .order_id = 3,
      .old_order_id = 2,
      .terms = {.price = 5, .quantity = 6},
      .client_id = {"x", 1}},
-    {.kind = COMMAND_SETTLED,                                                          .settled_seq = UINT64_MAX},
+    {.kind = COMMAND_SETTLED, .settled_seq = UINT64_MAX},
 };
 
 static void every_command_survives_its_bytes(void **state)

@@ -82,13 +82,11 @@ static void replay_new(struct replay *r, const struct message *m)
 
 static void replay_modify(struct replay *r, const struct message *m)
 {
-    struct request q = {
-        .kind = COMMAND_REPLACE,
-        .user = user_number(m->id % 7),
-        .order_id = next_order_id(r->engine),
-        .old_order_id = m->id < IDS_MAX ? r->order_of[m->id] : 0,
-        .terms = {.price = m->price, .quantity = m->quantity}
-    };
+    struct request q = {.kind = COMMAND_REPLACE,
+                        .user = user_number(m->id % 7),
+                        .order_id = next_order_id(r->engine),
+                        .old_order_id = m->id < IDS_MAX ? r->order_of[m->id] : 0,
+                        .terms = {.price = m->price, .quantity = m->quantity}};
     r->id_of[q.order_id & 0xffffffff] = m->id;
     const struct engine_result *result = engine_apply(r->engine, &q);
     if (result->refusal) {
