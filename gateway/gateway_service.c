@@ -207,6 +207,8 @@ static void gateway_stop(void *part, int64_t grace_ms)
     if (g->health) health_drain(g->health);
     if (g->hub) hub_close_all(g->hub, HUB_CLOSE_GOING_AWAY);
     for (unsigned i = 0; i < LISTENERS; i++)
+        listener_begin_stop(g->listeners[i]);
+    for (unsigned i = 0; i < LISTENERS; i++)
         listener_stop(g->listeners[i]);
     rest_free(g->rest);
     health_free(g->health);

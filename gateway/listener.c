@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,8 @@
 struct listener {
     struct listener_options options;
     struct mg_context *context;
+    pthread_t stopper;
+    bool stopping; /* the stopper runs */
 };
 
 static void log_request(const struct http_exchange *x)
@@ -124,9 +127,24 @@ unsigned listener_port(const struct listener *l)
     return (unsigned)port.port;
 }
 
+static void *stop_context(void *context)
+{
+    mg_stop(context);
+    return NULL;
+}
+
+void listener_begin_stop(struct listener *l)
+{
+    if (!l || l->stopping) return;
+    l->stopping = pthread_create(&l->stopper, NULL, stop_context, l->context) == 0;
+}
+
 void listener_stop(struct listener *l)
 {
     if (!l) return;
-    mg_stop(l->context);
+    if (l->stopping)
+        (void)pthread_join(l->stopper, NULL);
+    else
+        mg_stop(l->context);
     free(l);
 }

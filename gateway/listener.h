@@ -42,6 +42,9 @@ struct listener;
 MUST_CHECK enum err listener_start(const struct listener_options *options, struct listener **ret,
                                    struct err_detail *detail);
 unsigned listener_port(const struct listener *l);
+/* Accepts nothing more. civetweb takes up to two seconds to notice, so that several listeners are
+ * told before the first is waited for. Accepts NULL; does not block. */
+void listener_begin_stop(struct listener *l);
 void listener_stop(struct listener *l); /* accepts NULL; waits for its handlers */
 
 #endif

@@ -59,6 +59,7 @@ static bool authorize(struct work *w)
         w->principal = principal_guest();
         e = OK;
     }
+    if (e == ERR_UNAUTHENTICATED) http_add_header(w->x, "WWW-Authenticate", "Bearer");
     if (e) {
         http_problem_text(w->x, e, "%s", detail.text);
         return false;
