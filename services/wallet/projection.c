@@ -19,6 +19,7 @@
 #define STAGED_SIZE_MAX  ((size_t)1 << 30)
 #define RETRY_FIRST_MS   50
 #define RETRY_LAST_MS    2000
+#define MARK_EVERY_MS    1000 /* a watermark that lags only makes a restart write a little again */
 #define RECORD_ENTRY     1
 #define RECORD_TRANSFER  2
 
@@ -44,8 +45,9 @@ struct projection {
     uint64_t committed; /* seq */
     uint64_t written;   /* seq: nothing up to it waits */
     uint64_t marked;    /* seq of the watermark document */
+    uint64_t unmarked;  /* seq written since; 0: none */
     bool failing, stopping;
-    int64_t stop_at_ms;
+    int64_t stop_at_ms, mark_at_ms;
 
     pthread_t thread;
     bool started;
@@ -298,7 +300,7 @@ static enum err write_bulk(struct projection *p, const struct block *first,
             (void)buf_add(&bytes, b->bytes, b->size);
         e = bytes.error ? bytes.error : write_block(p, (const uint8_t *)bytes.data, bytes.size);
     }
-    return e ? e : wallet_store_put_watermark(p->store, last->through);
+    return e;
 }
 
 static void drop_through(struct projection *p, uint64_t seq)
@@ -310,7 +312,6 @@ static void drop_through(struct projection *p, uint64_t seq)
         p->waiting -= b->entries;
         free(b);
     }
-    p->marked = seq;
     p->written = p->head ? seq : p->committed;
     gauge_set(p->waiting_gauge, (int64_t)p->waiting);
 }
@@ -330,6 +331,25 @@ static void pause_writing(struct projection *p, int64_t *pause_ms)
     *pause_ms = *pause_ms * 2 < RETRY_LAST_MS ? *pause_ms * 2 : RETRY_LAST_MS;
 }
 
+/* Writes the next bulk, and now and then the watermark. Called and returns with the lock. */
+static enum err write_next(struct projection *p)
+{
+    const struct block *first = p->head;
+    const struct block *last = last_of_bulk(p);
+    uint64_t through = last->through;
+    bool mark = clock_mono_ms() >= p->mark_at_ms;
+    (void)pthread_mutex_unlock(&p->lock);
+    enum err e = write_bulk(p, first, last);
+    if (!e && mark) e = wallet_store_put_watermark(p->store, through);
+    (void)pthread_mutex_lock(&p->lock);
+    if (e) return e;
+    drop_through(p, through);
+    p->unmarked = mark ? 0 : through;
+    if (mark) p->marked = through;
+    if (mark) p->mark_at_ms = clock_mono_ms() + MARK_EVERY_MS;
+    return OK;
+}
+
 static void *run(void *arg)
 {
     struct projection *p = arg;
@@ -339,22 +359,18 @@ static void *run(void *arg)
         while (!p->head && !p->stopping)
             (void)pthread_cond_wait(&p->work, &p->lock);
         if (p->stopping && (!p->head || p->failing || clock_mono_ms() >= p->stop_at_ms)) break;
-        const struct block *first = p->head;
-        const struct block *last = last_of_bulk(p);
-        (void)pthread_mutex_unlock(&p->lock);
-        enum err e = write_bulk(p, first, last);
-        (void)pthread_mutex_lock(&p->lock);
-        p->failing = e;
-        if (!e) drop_through(p, last->through);
+        p->failing = write_next(p);
         (void)pthread_cond_broadcast(&p->done);
-        if (e) {
-            counter_add(p->failures, 1);
-            pause_writing(p, &pause_ms);
-        } else {
+        if (!p->failing) {
             pause_ms = RETRY_FIRST_MS;
+            continue;
         }
+        counter_add(p->failures, 1);
+        pause_writing(p, &pause_ms);
     }
+    uint64_t unmarked = p->failing ? 0 : p->unmarked;
     (void)pthread_mutex_unlock(&p->lock);
+    if (unmarked) (void)!wallet_store_put_watermark(p->store, unmarked);
     return NULL;
 }
 

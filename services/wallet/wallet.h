@@ -40,6 +40,7 @@ struct wallet {
     bool
         history_lost; /* found while loading: the documents lack what the snapshot says they have */
     bool accept_lost_history;
+    uint32_t transfer_ids_max;
 
     char titles[LEDGER_ASSETS_MAX][WALLET_TITLE_MAX + 1]; /* constant once started */
 

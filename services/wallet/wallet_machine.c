@@ -125,7 +125,7 @@ static void prepare(void *machine, struct command **commands, size_t count)
     bool full = projection_is_full(w->projection);
     for (size_t i = 0; i < count; i++) {
         struct part *part = (struct part *)commands[i];
-        if (full)
+        if (full && part->of->call)
             part->command.err = ERR_EXHAUSTED;
         else
             command_stamp(part->bytes.data, part->bytes.size, now_ms);

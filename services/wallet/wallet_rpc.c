@@ -61,12 +61,26 @@ struct lookup {
     struct id key;
 };
 
+/*
+ * The documents must have every transfer that the ledger has forgotten. They do, unless so much waits to be
+ * written that it may reach beyond the newest ids.
+ */
+static enum err wait_for_documents(struct wallet *w, int64_t deadline_ms)
+{
+    if (projection_waiting(w->projection, NULL) < w->transfer_ids_max / 2) return OK;
+    (void)pthread_rwlock_rdlock(&w->lock);
+    uint64_t seq = ledger_seq(w->ledger);
+    (void)pthread_rwlock_unlock(&w->lock);
+    return projection_wait(w->projection, seq, deadline_ms);
+}
+
 static void look_up(struct job *job)
 {
     struct lookup *lookup = (struct lookup *)job;
     struct submission *s = lookup->s;
     struct transfer_row row;
-    enum err e = wallet_store_transfer(s->wallet->store, lookup->key, &row);
+    enum err e = wait_for_documents(s->wallet, rpc_call_deadline_ms(s->call));
+    if (!e) e = wallet_store_transfer(s->wallet->store, lookup->key, &row);
     free(lookup);
     if (e == ERR_NOT_FOUND) {
         submission_submit(s);

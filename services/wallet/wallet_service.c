@@ -23,7 +23,7 @@ static const struct config_key keys[] = {
      "commands waiting for the ledger; beyond: refused", false},
     {"wallet.waiting_entries_max", CONFIG_INT, "1000000", 1, 100000000,
      "ledger entries waiting to be written as documents; beyond: commands are refused", false},
-    {"wallet.snapshot_bytes", CONFIG_INT, "67108864", 4096, INT64_C(1) << 40,
+    {"wallet.snapshot_bytes", CONFIG_INT, "268435456", 4096, INT64_C(1) << 40,
      "bytes of journal between snapshots", false},
     {"wallet.transfer_ids_max", CONFIG_INT, "4194304", 16, 1 << 28,
      "ids of the newest transfers kept in memory; older ones are found in the documents", false},
@@ -235,8 +235,8 @@ static enum err make_state(struct wallet *w, const struct config *c, uint64_t wa
 {
     uint64_t seed = 0;
     crypt_random(&seed, sizeof seed);
-    const struct ledger_options options = {
-        .seed = seed, .transfer_ids_max = (uint32_t)config_int(c, "wallet.transfer_ids_max")};
+    w->transfer_ids_max = (uint32_t)config_int(c, "wallet.transfer_ids_max");
+    const struct ledger_options options = {.seed = seed, .transfer_ids_max = w->transfer_ids_max};
     w->ledger = ledger_new(&options);
     w->accept_lost_history = config_bool(c, "wallet.accept_lost_history");
     w->audit_every_ms = 1000 * config_int(c, "wallet.audit_seconds");
