@@ -14,7 +14,8 @@ static const struct {
     const char *word;
     const char *text;
 } table[ERR_COUNT] = {
-#define ERR_ROW(name, grpc, http, retry, word, text) [name] = {#name, grpc, http, retry, word, text},
+#define ERR_ROW(name, grpc, http, retry, word, text)                                               \
+    [name] = {#name, grpc, http, retry, word, text},
     ERR_TABLE(ERR_ROW)
 #undef ERR_ROW
 };
@@ -59,16 +60,24 @@ enum err err_from_grpc(unsigned code)
 enum err err_from_errno(int number)
 {
     switch (number) {
-    case 0: return OK;
+    case 0:
+        return OK;
     case ENOSPC:
-    case EDQUOT: return ERR_FULL;
-    case ENOMEM: return ERR_NO_MEMORY;
-    case ENOENT: return ERR_NOT_FOUND;
-    case EEXIST: return ERR_EXISTS;
+    case EDQUOT:
+        return ERR_FULL;
+    case ENOMEM:
+        return ERR_NO_MEMORY;
+    case ENOENT:
+        return ERR_NOT_FOUND;
+    case EEXIST:
+        return ERR_EXISTS;
     case EACCES:
-    case EPERM: return ERR_DENIED;
-    case ETIMEDOUT: return ERR_TIMEOUT;
-    default: return ERR_IO;
+    case EPERM:
+        return ERR_DENIED;
+    case ETIMEDOUT:
+        return ERR_TIMEOUT;
+    default:
+        return ERR_IO;
     }
 }
 

@@ -1,16 +1,16 @@
 /*
  * What can go wrong, named once: every function that can fail returns an enum err, 0 is success.
  *
- * One table gives each error its gRPC code (what travels between services), its HTTP status and stable
- * word (what a client sees), whether trying again may help, and a sentence. A bug is not an err: CHECK()
- * aborts, in release builds too. Everything here is thread-safe and does not block.
+ * One table gives each error its gRPC code (what travels between services), its HTTP status and
+ * stable word (what a client sees), whether trying again may help, and a sentence. A bug is not an
+ * err: CHECK() aborts, in release builds too. Everything here is thread-safe and does not block.
  */
 #ifndef BASE_ERR_H
 #define BASE_ERR_H
 
 #include <stdbool.h>
 
-#define MUST_CHECK __attribute__((warn_unused_result))
+#define MUST_CHECK                      __attribute__((warn_unused_result))
 #define PRINTF_LIKE(format_at, args_at) __attribute__((format(printf, format_at, args_at)))
 
 /* The numbers are gRPC's (grpc/doc/statuscodes.md). */
@@ -35,8 +35,8 @@ enum grpc_code {
 };
 
 /*
- * X(name, gRPC code, HTTP status, retryable, word, text). The first row of a gRPC code is the error that
- * code becomes again on the other side of a call; the rows after it never leave the process.
+ * X(name, gRPC code, HTTP status, retryable, word, text). The first row of a gRPC code is the error
+ * that code becomes again on the other side of a call; the rows after it never leave the process.
  */
 #define ERR_TABLE(X)                                                                               \
     X(OK, GRPC_OK, 200, false, "ok", "success")                                                    \
@@ -48,7 +48,8 @@ enum grpc_code {
     X(ERR_NOT_FOUND, GRPC_NOT_FOUND, 404, false, "not_found", "there is no such thing")            \
     X(ERR_EXISTS, GRPC_ALREADY_EXISTS, 409, false, "already_exists", "it exists already")          \
     X(ERR_DENIED, GRPC_PERMISSION_DENIED, 403, false, "permission_denied", "not allowed")          \
-    X(ERR_EXHAUSTED, GRPC_RESOURCE_EXHAUSTED, 429, true, "resource_exhausted", "a limit is reached") \
+    X(ERR_EXHAUSTED, GRPC_RESOURCE_EXHAUSTED, 429, true, "resource_exhausted",                     \
+      "a limit is reached")                                                                        \
     X(ERR_PRECONDITION, GRPC_FAILED_PRECONDITION, 422, false, "failed_precondition",               \
       "the state does not allow it")                                                               \
     X(ERR_CONFLICT, GRPC_ABORTED, 409, true, "conflict", "somebody else was faster")               \
@@ -67,28 +68,31 @@ enum err {
 #define ERR_ENUM(name, grpc, http, retry, word, text) name,
     ERR_TABLE(ERR_ENUM)
 #undef ERR_ENUM
-    ERR_COUNT
+        ERR_COUNT
 };
 
-const char *err_name(enum err e);     /* "ERR_NOT_FOUND" */
-const char *err_word(enum err e);     /* "not_found": stable, public */
-const char *err_text(enum err e);     /* a sentence for people */
+const char *err_name(enum err e); /* "ERR_NOT_FOUND" */
+const char *err_word(enum err e); /* "not_found": stable, public */
+const char *err_text(enum err e); /* a sentence for people */
 enum grpc_code err_grpc(enum err e);
 int err_http(enum err e);
-bool err_retryable(enum err e);       /* trying the same again may succeed */
+bool err_retryable(enum err e);        /* trying the same again may succeed */
 enum err err_from_grpc(unsigned code); /* codes outside of gRPC's 17 become ERR_UNKNOWN */
-enum err err_from_errno(int number);   /* ENOSPC, EDQUOT: ERR_FULL; ENOMEM: ERR_NO_MEMORY; ...: ERR_IO */
+enum err err_from_errno(
+    int number); /* ENOSPC, EDQUOT: ERR_FULL; ENOMEM: ERR_NO_MEMORY; ...: ERR_IO */
 
 /*
- * What went wrong, in words: filled by functions whose failure needs more than a name (a configuration
- * line, a damaged record, a peer's answer). A detail is always optional: NULL is accepted everywhere.
+ * What went wrong, in words: filled by functions whose failure needs more than a name (a
+ * configuration line, a damaged record, a peer's answer). A detail is always optional: NULL is
+ * accepted everywhere.
  */
 #define ERR_DETAIL_MAX 256
 struct err_detail {
     char text[ERR_DETAIL_MAX];
 };
 
-/* Writes the detail (cut at ERR_DETAIL_MAX) and returns e, so that `return err_set(...)` reads well. */
+/* Writes the detail (cut at ERR_DETAIL_MAX) and returns e, so that `return err_set(...)` reads
+ * well. */
 enum err err_set(struct err_detail *detail, enum err e, const char *format, ...) PRINTF_LIKE(3, 4);
 
 /* A bug, not an error: says where on stderr and aborts. Never for what comes from outside. */
