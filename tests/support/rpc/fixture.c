@@ -11,6 +11,16 @@
 
 extern char **environ;
 
+/*
+ * nng 1.5 loses the one message that is handed to a connection in the moment in which it closes (nng
+ * issue 1713): nothing outside of nng can see it or get it back.
+ */
+const char *__lsan_default_suppressions(void);
+const char *__lsan_default_suppressions(void)
+{
+    return "leak:build_reply\nleak:build_request\n";
+}
+
 /* ---- server and client ---- */
 
 void fixture_init(struct fixture *f, void *context)
