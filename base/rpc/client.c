@@ -173,8 +173,8 @@ static uint64_t next_random(struct rpc_client *c)
 }
 
 /*
- * Holding the lock. Two at random, the better of them; NULL: none is connected. One that was left alone
- * and whose time is over comes first: the call shows whether it is well again.
+ * Holding the lock. Two at random, the better of them; NULL: none is connected. One that was left
+ * alone and whose time is over comes first: the call shows whether it is well again.
  */
 static struct replica *choose(struct rpc_client *c, const struct replica *avoid)
 {

@@ -32,6 +32,10 @@ enum {
 
     PAYLOAD = TAG(15, WIRE_BYTES), /* of both */
 
+    REQUEST_NUMBERS = 11, /* the last field number before the payload's */
+    RESPONSE_NUMBERS = 7,
+    PAIR_NUMBERS = 2,
+
     PAIR_FIRST = TAG(1, WIRE_BYTES),  /* Metadata.key, FieldError.field */
     PAIR_SECOND = TAG(2, WIRE_BYTES), /* Metadata.value, FieldError.reason */
 };
@@ -48,12 +52,15 @@ struct field {
     struct slice bytes; /* of length-delimited ones */
 };
 
-static bool read_varint(struct reader *r, uint64_t *ret)
+#define VARINT_SIZE_MAX   10
+#define VARINT32_SIZE_MAX 5 /* of tags and lengths */
+
+static bool read_varint(struct reader *r, unsigned size_max, uint64_t *ret)
 {
     uint64_t value = 0;
-    for (unsigned shift = 0; shift < 70 && r->at < r->end; shift += 7) {
+    for (unsigned i = 0; i < size_max && r->at < r->end; i++) {
         uint8_t byte = *r->at++;
-        if (shift < 64) value |= (uint64_t)(byte & 0x7f) << shift;
+        value |= (uint64_t)(byte & 0x7f) << 7 * i; /* of a tenth byte all but one bit falls out */
         if (!(byte & 0x80)) {
             *ret = value;
             return true;
@@ -76,7 +83,7 @@ static bool read_fixed(struct reader *r, size_t size, uint64_t *ret)
 static bool read_bytes(struct reader *r, struct slice *ret)
 {
     uint64_t size;
-    if (!read_varint(r, &size) || size > (size_t)(r->end - r->at)) return false;
+    if (!read_varint(r, VARINT32_SIZE_MAX, &size) || size > (size_t)(r->end - r->at)) return false;
     *ret = (struct slice){r->at, (size_t)size};
     r->at += size;
     return true;
@@ -86,11 +93,11 @@ static bool read_bytes(struct reader *r, struct slice *ret)
 static bool read_field(struct reader *r, struct field *ret)
 {
     uint64_t tag;
-    if (!read_varint(r, &tag) || tag > UINT32_MAX || tag >> 3 == 0) return false;
+    if (!read_varint(r, VARINT32_SIZE_MAX, &tag) || tag > UINT32_MAX || tag >> 3 == 0) return false;
     ret->tag = (uint32_t)tag;
     switch (tag & 7) {
     case WIRE_VARINT:
-        return read_varint(r, &ret->number);
+        return read_varint(r, VARINT_SIZE_MAX, &ret->number);
     case WIRE_FIXED64:
         return read_fixed(r, 8, &ret->number);
     case WIRE_FIXED32:
@@ -102,6 +109,12 @@ static bool read_field(struct reader *r, struct field *ret)
     }
 }
 
+/* A tag that no case has named: a newer peer's field; not one of ours with a wrong wire type. */
+static bool is_unknown(uint32_t tag, uint32_t numbers)
+{
+    return tag >> 3 > numbers && tag >> 3 != PAYLOAD >> 3;
+}
+
 /* Metadata and FieldError have the same shape: two texts. */
 static bool read_pair(struct slice message, struct slice *ret_first, struct slice *ret_second)
 {
@@ -110,8 +123,12 @@ static bool read_pair(struct slice message, struct slice *ret_first, struct slic
     *ret_first = *ret_second = (struct slice){0};
     while (r.at < r.end) {
         if (!read_field(&r, &f)) return false;
-        if (f.tag == PAIR_FIRST) *ret_first = f.bytes;
-        if (f.tag == PAIR_SECOND) *ret_second = f.bytes;
+        if (f.tag == PAIR_FIRST)
+            *ret_first = f.bytes;
+        else if (f.tag == PAIR_SECOND)
+            *ret_second = f.bytes;
+        else if (f.tag >> 3 <= PAIR_NUMBERS)
+            return false;
     }
     return true;
 }
@@ -201,7 +218,7 @@ static bool set_request_field(struct envelope_request *e, const struct field *f,
     case REQUEST_METADATA:
         return count_metadata(f->bytes, &e->metadata_count, metadata_size);
     default:
-        break; /* unknown: from a newer peer */
+        return is_unknown(f->tag, REQUEST_NUMBERS);
     }
     return true;
 }
@@ -221,7 +238,8 @@ enum err envelope_request_decode(const void *data, size_t size, struct envelope_
             return err_set(detail, ERR_INVALID, "the envelope is not a protobuf message");
         if (!set_request_field(&e, &f, &metadata_size))
             return err_set(detail, ERR_INVALID,
-                           "metadata: at most %d pairs, %d bytes, keys of [0-9a-z_.-]",
+                           "a field has the wrong type, or metadata has more than %d pairs or %d "
+                           "bytes or a key that is not of [0-9a-z_.-]",
                            RPC_METADATA_MAX, RPC_METADATA_SIZE_MAX);
     }
     enum err err = check_request(&e, detail);
@@ -235,6 +253,7 @@ enum err envelope_response_decode(const void *data, size_t size, struct envelope
     struct envelope_response e = {0};
     struct reader r = {data, (const uint8_t *)data + size};
     struct field f;
+    struct slice first, second;
     size_t metadata_size = 0;
     if (size > RPC_MESSAGE_SIZE_MAX) return ERR_INVALID;
     while (r.at < r.end) {
@@ -256,6 +275,7 @@ enum err envelope_response_decode(const void *data, size_t size, struct envelope
             e.reason = f.bytes;
             break;
         case RESPONSE_ERRORS:
+            if (!read_pair(f.bytes, &first, &second)) return ERR_INVALID;
             e.error_count++;
             break;
         case PAYLOAD:
@@ -265,7 +285,7 @@ enum err envelope_response_decode(const void *data, size_t size, struct envelope
             if (!count_metadata(f.bytes, &e.metadata_count, &metadata_size)) return ERR_INVALID;
             break;
         default:
-            break;
+            if (!is_unknown(f.tag, RESPONSE_NUMBERS)) return ERR_INVALID;
         }
     }
     if (e.error_count > RPC_ERRORS_MAX) return ERR_INVALID;

@@ -251,6 +251,11 @@ static void bytes_that_are_no_message_are_refused(void **state)
         {"a length of 2^64 - 1", "\x12\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 11},
         {"half of a fixed64", "\x19\x01\x02\x03\x04", 5},
         {"a tag above 32 bits", "\x80\x80\x80\x80\x80\x01\x00", 7},
+        {"a version that is bytes", "\x0a\x01\xff", 3},
+        {"a timeout that is fixed32",
+         "\x2d"
+         "1234",
+         5},
         {"metadata that is no message", "\x52\x02\xff\xff", 4},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -277,8 +282,6 @@ static void unknown_fields_are_skipped_and_the_last_of_two_counts(void **state)
                                 "\xf8\x07\x01"   /* field 127, a varint */
                                 "\xfa\x07\x02zz" /* field 127, bytes */
                                 "\xfd\x07"       /* field 127, fixed32 */
-                                "1234"
-                                "\x2d" /* field 5, but fixed32: not the timeout */
                                 "1234";
     struct envelope_request e;
     struct err_detail detail;
