@@ -213,7 +213,7 @@ static void garbage_after_the_handshake_is_answered_or_cut_off(void **state)
             data[i] = (uint8_t)(random >> 24);
         }
         write_length(fd, sizeof data);
-        data[0] |= round % 2 ? 0x80 : 0; /* the request id: a whole header, or half of one */
+        if (round % 2) data[0] = (uint8_t)(data[0] | 0x80); /* a whole request id, or half of one */
         write_raw(fd, data, sizeof data);
         (void)close(fd);
     }
