@@ -117,10 +117,18 @@ static enum err check_value(const bson_iter_t *iter, bool in_array, unsigned dep
     return check_fields(&child, bson_iter_type(iter) == BSON_TYPE_ARRAY, depth + 1);
 }
 
+static bool is_number(const char *key, uint32_t number)
+{
+    char buffer[16];
+    const char *expected;
+    (void)bson_uint32_to_string(number, &expected, buffer, sizeof buffer);
+    return strcmp(key, expected) == 0;
+}
+
 static enum err check_fields(bson_iter_t *iter, bool array, unsigned depth)
 {
-    while (bson_iter_next(iter)) {
-        if (!array && !key_ok(iter))
+    for (uint32_t n = 0; bson_iter_next(iter); n++) {
+        if (array ? !is_number(bson_iter_key(iter), n) : !key_ok(iter))
             return err_set(store_detail(), ERR_INVALID, "the field name \"%s\"",
                            bson_iter_key(iter));
         enum err e = check_value(iter, array, depth);

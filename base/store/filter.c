@@ -39,6 +39,7 @@ static enum err check_list(const bson_iter_t *iter, struct condition *ret)
         if (++ret->list_count > STORE_IN_MAX)
             return err_set(why, ERR_INVALID, "filter: $in of more than %d", STORE_IN_MAX);
     }
+    if (list.err_off) return err_set(why, ERR_INVALID, "filter: damaged BSON");
     return OK;
 }
 
@@ -72,6 +73,7 @@ static enum err add_operators(struct filter *f, int column, const bson_iter_t *i
         enum err e = add_condition(f, column, operators[n].op, &child);
         if (e) return e;
     } while (bson_iter_next(&child));
+    if (child.err_off) return err_set(store_detail(), ERR_INVALID, "filter: damaged BSON");
     return OK;
 }
 

@@ -101,8 +101,8 @@ enum err mongo_run(struct mongo *m, const struct collection *c, enum call_kind k
 
 static void init(void)
 {
-    mongoc_init();
     mongoc_log_set_handler(NULL, NULL); /* a library never logs */
+    mongoc_init();
 }
 
 static bool set_concerns(mongoc_uri_t *uri, int32_t wait_ms)

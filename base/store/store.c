@@ -117,7 +117,7 @@ static enum err begin_on(struct store *s, const char *name, struct collection **
 
 static enum err check_id(const char *id)
 {
-    size_t size = strnlen(id, STORE_ID_MAX + 1);
+    size_t size = strlen(id);
     if (size >= 1 && size <= STORE_ID_MAX && bson_utf8_validate(id, size, false)) return OK;
     return err_set(store_detail(), ERR_INVALID, "an _id is 1 to %d bytes of UTF-8", STORE_ID_MAX);
 }

@@ -14,12 +14,14 @@
  * bool or datetime, and always as the same of these; a unique one is never changed by an update.
  * Strings compare byte by byte.
  *
- * Thread-safe. Every call may block, at most until options.timeout_ms. Errors of every call:
+ * Thread-safe. Every call may block, at most for options.timeout_ms (twice that while a MongoDB
+ * server fails in mid-flight and libmongoc tries the next one). Errors of every call:
  *   ERR_UNAVAILABLE  the store cannot be reached (a write's outcome is unknown)
  *   ERR_TIMEOUT      it took longer than timeout_ms (a write's outcome is unknown)
  *   ERR_FULL         the disk is full (nothing was written)
  *   ERR_INVALID      a bug of the caller's kind: a filter or document outside of the above
  *   ERR_CORRUPT      what is stored is damaged
+ *   ERR_INTERNAL     the database refuses in a way it should not
  *   ERR_NO_MEMORY
  * store_reason() has the words.
  *

@@ -238,6 +238,7 @@ static void add_insert(struct buf *sql, const struct collection *c, bool replace
     (void)buf_add_text(sql, " ON CONFLICT (_id) DO UPDATE SET _v = ?2, _doc = ?3");
     for (unsigned n = 0; n < c->field_count; n++)
         (void)buf_add_format(sql, ", \"%s\" = ?%u", c->fields[n], n + 4);
+    (void)buf_add_text(sql, " WHERE _doc <> ?3"); /* a replay writes nothing */
 }
 
 /* One after the other, up to the first that fails; *ret_done are in. In the caller's transaction.

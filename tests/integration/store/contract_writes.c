@@ -277,6 +277,9 @@ static bson_t *refused(unsigned n)
     case 17:
         bson_destroy(b);
         return BCON_NEW("_id", "x", "a", "{", "b.c", BCON_INT32(1), "}");
+    case 18:
+        bson_append_array(b, "l", -1, b);
+        break; /* its keys are not 0, 1, 2 */
     default:
         bson_destroy(b);
         return NULL;
@@ -300,7 +303,7 @@ static void what_not_every_server_keeps_is_refused(void **state)
         assert_err(store_put_many(f->store, "notes", (const bson_t *const[]){good, own}, 2),
                    ERR_INVALID);
     }
-    assert_int_equal(n, 18);
+    assert_int_equal(n, 19);
     uint64_t count;
     assert_ok(store_count(f->store, "notes", NULL, &count));
     assert_int_equal(count, 0); /* nothing was written, the good one neither */
