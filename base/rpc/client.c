@@ -17,7 +17,6 @@
 #define BUDGET_RETRY        10
 #define BUDGET_SUCCESS      1
 #define CANCEL_TIMEOUT_MS   1000
-#define PAYLOAD_KEPT_SIZE   16384 /* larger buffers are not kept for the next call */
 
 #define CANCEL_METHOD       "rpc.Control/Cancel"
 
@@ -38,40 +37,12 @@ static void send_cancel(struct replica *r, uint64_t id_lo);
 
 /* ---- calls ---- */
 
-static struct outgoing *take_outgoing(struct rpc_client *c)
-{
-    pthread_mutex_lock(&c->lock);
-    struct outgoing *o = c->free_calls;
-    if (o) c->free_calls = o->next;
-    pthread_mutex_unlock(&c->lock);
-    if (!o) {
-        o = calloc(1, sizeof *o);
-        CHECK(o);
-        o->client = c;
-    }
-    return o;
-}
-
-static void give_outgoing(struct outgoing *o)
-{
-    struct rpc_client *c = o->client;
-    if (o->payload_capacity > PAYLOAD_KEPT_SIZE) {
-        free(o->payload);
-        o->payload = NULL;
-        o->payload_capacity = 0;
-    }
-    pthread_mutex_lock(&c->lock);
-    o->next = c->free_calls;
-    c->free_calls = o;
-    pthread_mutex_unlock(&c->lock);
-}
-
 static void end_call(struct outgoing *o, ProtobufCMessage *own_reply,
                      const struct rpc_status *status)
 {
     rpc_done *done = o->done;
     void *arg = o->arg;
-    give_outgoing(o);
+    free(o);
     if (done)
         done(arg, own_reply, status);
     else if (own_reply)
@@ -161,55 +132,6 @@ void client_wake_due(struct rpc_client *c)
     }
 }
 
-/* ---- choosing ---- */
-
-/* xorshift64*: only spreads load. Holding the lock. */
-static uint64_t next_random(struct rpc_client *c)
-{
-    c->random ^= c->random >> 12;
-    c->random ^= c->random << 25;
-    c->random ^= c->random >> 27;
-    return c->random * UINT64_C(2685821657736338717);
-}
-
-/*
- * Holding the lock. Two at random, the better of them; NULL: none is connected. One that was left
- * alone and whose time is over comes first: the call shows whether it is well again.
- */
-static struct replica *choose(struct rpc_client *c, const struct replica *avoid)
-{
-    struct replica *usable[RPC_REPLICAS_MAX], *connected[RPC_REPLICAS_MAX];
-    size_t usable_count = 0, connected_count = 0;
-    int64_t now_ms = clock_mono_ms();
-    for (size_t i = 0; i < c->replica_count; i++) {
-        struct replica *r = c->replicas[i];
-        if (!replica_connected(r)) continue;
-        connected[connected_count++] = r;
-        if (r == avoid || !replica_usable(r, now_ms)) continue;
-        if (r->open) return r;
-        usable[usable_count++] = r;
-    }
-    if (!usable_count) { /* better a doubtful one than none */
-        memcpy(usable, connected, sizeof connected);
-        usable_count = connected_count;
-    }
-    if (usable_count < 2) return usable_count ? usable[0] : NULL;
-    size_t first = next_random(c) % usable_count;
-    size_t second = (first + 1 + next_random(c) % (usable_count - 1)) % usable_count;
-    return replica_cost(usable[first], now_ms) <= replica_cost(usable[second], now_ms)
-               ? usable[first]
-               : usable[second];
-}
-
-/* Holding the lock. At most half of the replicas are ejected. */
-static bool may_eject(const struct rpc_client *c)
-{
-    size_t ejected = 0;
-    for (size_t i = 0; i < c->replica_count; i++)
-        ejected += c->replicas[i]->open;
-    return (ejected + 1) * 2 <= c->replica_count;
-}
-
 /* ---- sending ---- */
 
 static struct slice text_slice(const char *text)
@@ -267,7 +189,7 @@ static enum err choose_lane(struct outgoing *o, struct lane **ret, bool *ret_wai
     struct rpc_client *c = o->client;
     *ret_wait = false;
     if (c->closing) return ERR_CANCELLED;
-    struct replica *r = choose(c, o->avoid);
+    struct replica *r = client_choose(c, o->avoid);
     if (!r) {
         *ret_wait = !c->connected_once && clock_mono_ms() < o->connect_until_ms;
         if (!c->connected_once && !*ret_wait) o->attempts = RPC_RETRIES_MAX; /* has waited */
@@ -318,7 +240,7 @@ static int64_t retry_at_ms(struct outgoing *o, const struct outcome *outcome)
     int64_t delay_ms = BACKOFF_START_MS << o->attempts;
     if (delay_ms > BACKOFF_MAX_MS) delay_ms = BACKOFF_MAX_MS;
     pthread_mutex_lock(&c->lock);
-    delay_ms = delay_ms * (int64_t)(800 + next_random(c) % 401) / 1000;
+    delay_ms = delay_ms * (int64_t)(800 + client_random(c) % 401) / 1000;
     if (outcome->pushback_ms > delay_ms) delay_ms = outcome->pushback_ms;
     int64_t at_ms = clock_mono_ms() + delay_ms;
     bool allowed =
@@ -408,7 +330,7 @@ static void lane_done(struct lane *lane, const struct outcome *outcome)
         outcome->err == ERR_TIMEOUT && !outcome->own_message && !outcome->not_sent && !o->internal;
     pthread_mutex_lock(&c->lock);
     if (!o->internal)
-        replica_report(r, judge(outcome), clock_mono_us() - lane->started_us, may_eject(c));
+        replica_report(r, judge(outcome), clock_mono_us() - lane->started_us, client_may_eject(c));
     if (outcome->err == OK && c->budget < BUDGET_MAX) c->budget += BUDGET_SUCCESS;
     o->avoid = outcome->err ? r : NULL;
     replica_give_lane(lane);
@@ -485,15 +407,11 @@ static void start_outgoing(struct outgoing *o, const struct rpc_options *options
 {
     struct rpc_client *c = o->client;
     int64_t now_ms = clock_mono_ms();
-    o->attempts = 0;
-    o->avoid = NULL;
-    o->internal = false;
     o->id_lo = atomic_fetch_add_explicit(&c->next_id_lo, 1, memory_order_relaxed);
     o->deadline_ms = options->deadline_ms ? options->deadline_ms : now_ms + RPC_TIMEOUT_DEFAULT_MS;
     if (o->deadline_ms > now_ms + RPC_TIMEOUT_MAX_MS) o->deadline_ms = now_ms + RPC_TIMEOUT_MAX_MS;
     o->connect_until_ms = now_ms + FIRST_CONNECTION_MS;
     if (o->connect_until_ms > o->deadline_ms) o->connect_until_ms = o->deadline_ms;
-    o->idempotency_key[0] = o->principal[0] = 0;
     if (options->idempotency_key)
         (void)snprintf(o->idempotency_key, sizeof o->idempotency_key, "%s",
                        options->idempotency_key);
@@ -506,19 +424,18 @@ static void start_outgoing(struct outgoing *o, const struct rpc_options *options
         trace_format(trace_new(), o->traceparent);
 }
 
-static enum err pack_payload(struct outgoing *o, const ProtobufCMessage *request)
+/* A call with its request packed; NULL: no memory. */
+static struct outgoing *new_outgoing(struct rpc_client *c, const struct contract_method *method,
+                                     const ProtobufCMessage *request, size_t payload_size)
 {
-    size_t size = protobuf_c_message_get_packed_size(request);
-    if (size > RPC_MESSAGE_SIZE_MAX - ENVELOPE_REQUEST_HEAD_MAX) return ERR_INVALID;
-    if (size > o->payload_capacity) {
-        free(o->payload);
-        o->payload_capacity = 0;
-        o->payload = malloc(size);
-        if (!o->payload) return ERR_NO_MEMORY;
-        o->payload_capacity = size;
-    }
-    o->payload_size = size ? protobuf_c_message_pack(request, o->payload) : 0;
-    return OK;
+    struct outgoing *o = malloc(sizeof *o + payload_size);
+    if (!o) return NULL;
+    memset(o, 0, sizeof *o);
+    o->client = c;
+    o->method = method;
+    o->payload_size = payload_size;
+    if (payload_size) (void)protobuf_c_message_pack(request, o->payload);
+    return o;
 }
 
 static void call_method(struct rpc_client *c, const struct contract_method *method,
@@ -526,16 +443,21 @@ static void call_method(struct rpc_client *c, const struct contract_method *meth
                         rpc_done *done, void *arg)
 {
     static const struct rpc_options none;
+    static const struct rpc_status no_memory = {.err = ERR_NO_MEMORY};
     if (!options) options = &none;
     CHECK(method && request->descriptor == method->input);
-    struct outgoing *o = take_outgoing(c);
+    size_t size = protobuf_c_message_get_packed_size(request);
+    bool fits = size <= RPC_MESSAGE_SIZE_MAX - ENVELOPE_REQUEST_HEAD_MAX;
+    struct outgoing *o = new_outgoing(c, method, request, fits ? size : 0);
+    if (!o) {
+        done(arg, NULL, &no_memory);
+        return;
+    }
     o->done = done;
     o->arg = arg;
-    o->method = method;
     start_outgoing(o, options);
-    enum err e = pack_payload(o, request);
-    if (e)
-        fail_later(o, e, e == ERR_INVALID ? "the request is too large" : err_text(e));
+    if (!fits)
+        fail_later(o, ERR_INVALID, "the request is too large");
     else if (options->idempotency_key && strlen(options->idempotency_key) > ENVELOPE_KEY_MAX)
         fail_later(o, ERR_INVALID, "the idempotency key is too long");
     else if (o->deadline_ms <= clock_mono_ms())
@@ -558,20 +480,19 @@ static void send_cancel(struct replica *r, uint64_t id_lo)
     Rpc__CancelRequest request = RPC__CANCEL_REQUEST__INIT;
     request.call_id_hi = c->id_hi;
     request.call_id_lo = id_lo;
-    struct outgoing *o = take_outgoing(c);
+    struct outgoing *o = new_outgoing(c, contract_method(CANCEL_METHOD), &request.base,
+                                      rpc__cancel_request__get_packed_size(&request));
+    if (!o) return;
     struct rpc_options options = {.deadline_ms = clock_mono_ms() + CANCEL_TIMEOUT_MS};
-    o->done = NULL;
-    o->method = contract_method(CANCEL_METHOD);
+    struct lane *lane = NULL;
     start_outgoing(o, &options);
     o->internal = true;
-    struct lane *lane = NULL;
-    enum err e = pack_payload(o, &request.base);
     pthread_mutex_lock(&c->lock);
-    if (!e && (c->closing || !replica_connected(r))) e = ERR_UNAVAILABLE;
+    enum err e = c->closing || !replica_connected(r) ? ERR_UNAVAILABLE : OK;
     if (!e) e = replica_take_lane(r, o, &lane);
     pthread_mutex_unlock(&c->lock);
     if (e)
-        give_outgoing(o);
+        free(o);
     else
         send_on(lane, o);
 }

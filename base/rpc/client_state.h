@@ -16,7 +16,7 @@ enum wake { WAKE_RETRY, WAKE_CONNECT, WAKE_FAIL };
 
 /* A call, from rpc_call_async until its done. */
 struct outgoing {
-    struct outgoing *next; /* in free_calls or in waiting */
+    struct outgoing *next; /* in waiting */
     struct rpc_client *client;
     const struct contract_method *method;
     rpc_done *done; /* NULL: nobody cares */
@@ -30,13 +30,13 @@ struct outgoing {
     char idempotency_key[ENVELOPE_KEY_MAX + 1];
     char traceparent[TRACE_TEXT_SIZE];
     char principal[PRINCIPAL_TEXT_MAX];
-    uint8_t *payload; /* packed once, for all attempts */
-    size_t payload_size, payload_capacity;
-
     enum wake why; /* while it waits */
     int64_t wake_ms;
     enum err failure; /* WAKE_FAIL */
     const char *failure_message;
+
+    size_t payload_size;
+    uint8_t payload[]; /* packed once, for all attempts */
 };
 
 /* Where replicas come from: an address, or a name that stands for several and is looked up again.
@@ -70,10 +70,19 @@ struct rpc_client {
     uint64_t random;
     int budget; /* tenths of a retry */
 
-    struct outgoing *free_calls, *waiting;
+    struct outgoing *waiting;
     int64_t wake_ms; /* when the housekeeper looks at waiting again */
     struct counter *retries;
 };
+
+/* choose.c; all of it holding the lock. */
+uint64_t client_random(struct rpc_client *c); /* xorshift64*: only spreads load */
+/*
+ * NULL: none is connected. One that was left alone and whose time is over comes first: the call
+ * shows whether it is well again. `avoid` (may be NULL) is chosen only if there is no other.
+ */
+struct replica *client_choose(struct rpc_client *c, const struct replica *avoid);
+bool client_may_eject(const struct rpc_client *c); /* at most half of the replicas are ejected */
 
 /* client.c: on the housekeeper's thread, calls whose time has come go on or end. */
 void client_wake_due(struct rpc_client *c);

@@ -4,6 +4,7 @@
 #include "base/auto.h"
 #include "base/clock.h"
 
+#include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 #include <pthread.h>
@@ -79,6 +80,7 @@ static bool is_key_of(const char *cert_text, const char *key_text)
     X509_free(cert);
     (void)BIO_free(key_bio);
     (void)BIO_free(cert_bio);
+    ERR_clear_error();
     return fits;
 }
 

@@ -304,11 +304,6 @@ void rpc_client_free(struct rpc_client *c)
     if (c->hangs) return;
     for (size_t i = 0; i < c->target_count; i++)
         if (c->targets[i].tls) nng_tls_config_free(c->targets[i].tls);
-    for (struct outgoing *o = c->free_calls, *next; o; o = next) {
-        next = o->next;
-        free(o->payload);
-        free(o);
-    }
     (void)pthread_cond_destroy(&c->changed);
     (void)pthread_mutex_destroy(&c->lock);
     free(c);
