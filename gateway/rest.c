@@ -199,45 +199,33 @@ static bool claim_key(struct work *w)
 }
 
 /*
- * An order without an id of its own gets one from the Idempotency-Key: trading keeps those durably,
- * so a repeat after an unknown outcome is safe even when the first answer was never kept here.
+ * Orders may go along with the key: trading makes their ids of it and keeps those durably, so a
+ * repeat after an unknown outcome is safe even when the first answer was never kept here. Other
+ * methods must not: the client would try them again by itself.
  */
-static void name_orders(ProtobufCMessage *message, const char *user_id, const char *key,
-                        unsigned *n)
+static bool has_order_ids(const ProtobufCMessageDescriptor *message)
 {
-    for (unsigned i = 0; i < message->descriptor->n_fields; i++) {
-        const ProtobufCFieldDescriptor *field = &message->descriptor->fields[i];
-        char *at = (char *)message + field->offset;
-        if (field->type == PROTOBUF_C_TYPE_MESSAGE && field->label == PROTOBUF_C_LABEL_REPEATED) {
-            ProtobufCMessage **items = *(ProtobufCMessage ***)at;
-            for (size_t k = 0; k < *(size_t *)((char *)message + field->quantifier_offset); k++)
-                name_orders(items[k], user_id, key, n);
-        }
-        if (strcmp(field->name, "client_order_id") != 0 || (*(char **)at && **(char **)at))
-            continue;
-        char text[64 + IDEMPOTENCY_KEY_MAX], hex[2 * SHA256_SIZE + 1];
-        uint8_t hash[SHA256_SIZE];
-        int size = snprintf(text, sizeof text, "%s:%s:%u", user_id, key, (*n)++);
-        crypt_sha256(text, (size_t)size, hash);
-        hex_encode(hash, sizeof hash, hex);
-        hex[32] = 0;
-        (void)!json_set_text(message, "clientOrderId", hex, NULL); /* a string of 32: always fits */
+    for (unsigned i = 0; i < message->n_fields; i++) {
+        const ProtobufCFieldDescriptor *field = &message->fields[i];
+        if (strcmp(field->name, "client_order_id") == 0) return true;
+        if (field->type == PROTOBUF_C_TYPE_MESSAGE && field->label == PROTOBUF_C_LABEL_REPEATED &&
+            has_order_ids(field->descriptor))
+            return true;
     }
+    return false;
 }
 
 static void call_and_answer(struct work *w)
 {
-    const char *key = http_header(w->x, "Idempotency-Key");
-    unsigned orders = 0;
-    if (key) name_orders(w->request, w->principal.user_id, key, &orders);
-
     const struct contract_method *m = w->route.method;
+    bool keyed = w->has_body && has_order_ids(m->input);
     char traceparent[TRACE_TEXT_SIZE];
     trace_format(http_trace(w->x), traceparent);
     struct rpc_options options = {
         .deadline_ms = http_deadline_ms(w->x),
         .principal = &w->principal,
         .traceparent = traceparent,
+        .idempotency_key = keyed ? http_header(w->x, "Idempotency-Key") : NULL,
     };
     struct rpc_status status = {0};
     ProtobufCMessage *reply = NULL;
