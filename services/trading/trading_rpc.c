@@ -125,10 +125,36 @@ static bool read_place(struct trading *t, const Trading__PlaceOrderRequest *q, s
 
 /* ---- one command, one call ---- */
 
+/* The field that a refusal is about; NULL: none alone. */
+static const char *refused_field(const char *word)
+{
+    static const struct {
+        enum refusal refusal;
+        const char *field;
+    } table[] = {{REFUSED_TICK, "price"}, {REFUSED_LOT, "quantity"}, {REFUSED_SPEND, "price"}};
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
+        if (strcmp(word, refusal_word(table[i].refusal)) == 0) return table[i].field;
+    return NULL;
+}
+
+/* Both the word and the field that it is about. */
+static void fail_refused_field(struct rpc_call *call, const struct pending *p, const char *field)
+{
+    struct rpc_status status = {.err = p->command.err, .error_count = 1};
+    (void)snprintf(status.reason, sizeof status.reason, "%s", p->reason);
+    (void)snprintf(status.message, sizeof status.message, "%s: %s", field, p->text);
+    (void)snprintf(status.errors[0].field, sizeof status.errors[0].field, "%s", field);
+    (void)snprintf(status.errors[0].reason, sizeof status.errors[0].reason, "%s", p->text);
+    rpc_fail_status(call, &status);
+}
+
 static void fail(struct rpc_call *call, const struct pending *p)
 {
     enum err e = p->command.err;
-    if (p->reason && p->reason[0])
+    const char *field = p->reason ? refused_field(p->reason) : NULL;
+    if (field)
+        fail_refused_field(call, p, field);
+    else if (p->reason && p->reason[0])
         rpc_fail_reason(call, e, p->reason, "%s", p->text);
     else
         rpc_fail(call, e, "%s", p->text ? p->text : err_text(e));
