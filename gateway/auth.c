@@ -128,14 +128,16 @@ static struct remembered *slot(struct auth *a, const uint8_t hash[static SHA256_
     return &a->remembered[(hash[0] | hash[1] << 8) % AUTH_REMEMBERED];
 }
 
-static bool recall(struct auth *a, const uint8_t hash[static SHA256_SIZE], struct principal *ret)
+/* 0: not known, or not valid any more. */
+static int64_t recall(struct auth *a, const uint8_t hash[static SHA256_SIZE], struct principal *ret)
 {
     (void)pthread_mutex_lock(&a->lock);
     struct remembered *r = slot(a, hash);
     bool known = clock_wall_ms() / 1000 < r->expires_s && memcmp(r->hash, hash, SHA256_SIZE) == 0;
     if (known) *ret = r->principal;
+    int64_t expires_s = known ? r->expires_s : 0;
     (void)pthread_mutex_unlock(&a->lock);
-    return known;
+    return expires_s;
 }
 
 static void remember(struct auth *a, const uint8_t hash[static SHA256_SIZE], int64_t expires_s,
@@ -149,25 +151,35 @@ static void remember(struct auth *a, const uint8_t hash[static SHA256_SIZE], int
     (void)pthread_mutex_unlock(&a->lock);
 }
 
-enum err auth_token(struct auth *a, const char *token, struct principal *ret)
+enum err auth_session(struct auth *a, const struct principal *principal)
+{
+    bool denied = false;
+    enum err e = cache_denied(a->cache, DENY_LIST, principal->session_id, &denied);
+    if (e) return ERR_UNAVAILABLE;
+    return denied ? ERR_UNAUTHENTICATED : OK;
+}
+
+enum err auth_token(struct auth *a, const char *token, struct principal *ret,
+                    int64_t *ret_expires_s)
 {
     uint8_t hash[SHA256_SIZE];
     struct principal principal = {0};
     crypt_sha256(token, strlen(token), hash);
-    if (!recall(a, hash, &principal)) {
+    int64_t expires_s = recall(a, hash, &principal);
+    if (!expires_s) {
         struct token_claims claims = {0};
         enum err e = verify(a, token, &claims);
         if (e) return e;
         principal = (struct principal){.role = claims.role, .permissions = UINT64_MAX};
         memcpy(principal.user_id, claims.user_id, sizeof principal.user_id);
         memcpy(principal.session_id, claims.session_id, sizeof principal.session_id);
-        remember(a, hash, claims.expires_s, &principal);
+        expires_s = claims.expires_s;
+        remember(a, hash, expires_s, &principal);
     }
-    bool denied = false;
-    enum err e = cache_denied(a->cache, DENY_LIST, principal.session_id, &denied);
-    if (e) return ERR_UNAVAILABLE;
-    if (denied) return ERR_UNAUTHENTICATED;
+    enum err e = auth_session(a, &principal);
+    if (e) return e;
     *ret = principal;
+    *ret_expires_s = expires_s;
     return OK;
 }
 
@@ -200,12 +212,13 @@ enum err auth_request(struct auth *a, const struct http_exchange *x, struct prin
                       struct err_detail *detail)
 {
     char cookie[TOKEN_TEXT_MAX];
+    int64_t expires_s;
     const char *header = http_header(x, "Authorization");
     if (header) {
         if (strncasecmp(header, "Bearer ", 7) != 0)
             return err_set(detail, ERR_UNAUTHENTICATED,
                            "Authorization must be: Bearer <access token>");
-        return explain(auth_token(a, header + 7, ret), detail);
+        return explain(auth_token(a, header + 7, ret, &expires_s), detail);
     }
     if (http_cookie(x, AUTH_ACCESS_COOKIE, cookie, sizeof cookie)) {
         *ret = principal_guest();
@@ -214,5 +227,5 @@ enum err auth_request(struct auth *a, const struct http_exchange *x, struct prin
     if (!is_safe(http_verb(x)) && !has_csrf(x))
         return err_set(detail, ERR_DENIED,
                        "with a cookie, X-CSRF-Token must repeat the cookie " AUTH_CSRF_COOKIE);
-    return explain(auth_token(a, cookie, ret), detail);
+    return explain(auth_token(a, cookie, ret, &expires_s), detail);
 }

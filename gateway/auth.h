@@ -27,9 +27,14 @@ void auth_free(struct auth *a); /* accepts NULL */
 
 /*
  * ERR_UNAUTHENTICATED: not a token that is valid now. ERR_UNAVAILABLE: the keys or the deny list
- * cannot be asked, so nobody is let in.
+ * cannot be asked, so nobody is let in. ret_expires_s: wall clock, seconds since 1970.
  */
-MUST_CHECK enum err auth_token(struct auth *a, const char *token, struct principal *ret);
+MUST_CHECK enum err auth_token(struct auth *a, const char *token, struct principal *ret,
+                               int64_t *ret_expires_s);
+
+/* Of somebody who authenticated earlier: has the session been ended since? Errors as auth_token.
+ */
+MUST_CHECK enum err auth_session(struct auth *a, const struct principal *principal);
 
 /*
  * Of a request: `Authorization: Bearer`, else the cookie with its CSRF header, else a guest. Errors
