@@ -17,9 +17,13 @@
 #include "base/err.h"
 
 #include <protobuf-c/protobuf-c.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 #define JSON_DEPTH_MAX 16
+
+/* Does text nest more than JSON_DEPTH_MAX levels? For those who give it to a parser that recurses. */
+bool json_is_too_deep(const char *text, size_t size);
 
 /* Appends a string with its quotes, escaped. Invalid UTF-8 becomes U+FFFD. */
 enum err json_add_string(struct buf *out, const char *text, size_t size);

@@ -315,7 +315,7 @@ static enum err read_message(struct reading *r, json_t *object, ProtobufCMessage
 /* ---- the text ---- */
 
 /* jansson would follow a text 2048 levels down before the descriptors could stop it. */
-static bool is_too_deep(const char *text, size_t size)
+bool json_is_too_deep(const char *text, size_t size)
 {
     unsigned depth = 0;
     bool in_string = false;
@@ -361,7 +361,7 @@ static const char *syntax_words(enum json_error_code code)
 enum err json_read(const char *text, size_t size, const ProtobufCMessageDescriptor *type,
                    ProtobufCMessage **ret, struct err_detail *detail)
 {
-    if (is_too_deep(text, size))
+    if (json_is_too_deep(text, size))
         return err_set(detail, ERR_INVALID, "more than %d levels deep", JSON_DEPTH_MAX);
     json_error_t error = {0}; /* jansson says nothing when memory is out */
     AUTO_JSON json_t *root =

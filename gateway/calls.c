@@ -75,7 +75,12 @@ const char *calls_part(const struct calls *c, size_t index, struct rpc_client **
 
 enum err calls_allowed(const struct contract_method *method, const struct principal *principal)
 {
-    switch (method->caller) {
+    return calls_caller_allowed(method->caller, principal);
+}
+
+enum err calls_caller_allowed(enum caller caller, const struct principal *principal)
+{
+    switch (caller) {
     case CALLER_GUEST:
         return OK;
     case CALLER_USER:

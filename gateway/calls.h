@@ -29,5 +29,7 @@ const char *calls_part(const struct calls *c, size_t index, struct rpc_client **
  */
 MUST_CHECK enum err calls_allowed(const struct contract_method *method,
                                   const struct principal *principal);
+/* The same for whatever the contract says a caller about: a channel. */
+MUST_CHECK enum err calls_caller_allowed(enum caller caller, const struct principal *principal);
 
 #endif

@@ -1,0 +1,471 @@
+/* From a message to a call to an answer, top to bottom. */
+#include "command.h"
+
+#include "answer.h"
+#include "command_message.h"
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/trace.h"
+#include "gateway.pb-c.h"
+
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct commands {
+    struct commands_options options;
+};
+
+/* What the answer and the log line need of a command. */
+struct asked {
+    const char *listener;
+    char command[COMMAND_NAME_MAX + 1], msg_id[COMMAND_MSG_ID_MAX + 1], user_id[40];
+    struct trace trace;
+    int64_t begin_us;
+};
+
+struct running {
+    bool used;
+    struct command_session *session; /* held */
+    struct asked asked;
+};
+
+struct command_session {
+    struct commands *commands;
+    struct hub_connection *connection;
+    const struct listener_policy *policy;
+    struct principal principal;
+    int64_t auth_deadline_ms; /* monotonic; 0: none is needed, or it was met */
+    int64_t expires_s, next_tick_ms;
+    atomic_uint holds; /* the front's, and one per running command */
+    pthread_mutex_t lock;
+    struct running running[COMMANDS_IN_FLIGHT]; /* under the lock */
+};
+
+/* A command on its way. */
+struct work {
+    struct command_session *session;
+    struct asked asked;
+    const struct contract_method *method;
+    ProtobufCMessage *request;
+};
+
+enum err commands_new(const struct commands_options *options, struct commands **ret)
+{
+    struct commands *c = malloc(sizeof *c);
+    if (!c) return ERR_NO_MEMORY;
+    c->options = *options;
+    if (!c->options.auth_ms) c->options.auth_ms = COMMAND_AUTH_MS;
+    if (!c->options.tick_ms) c->options.tick_ms = COMMAND_TICK_MS;
+    *ret = c;
+    return OK;
+}
+
+void commands_free(struct commands *c)
+{
+    free(c);
+}
+
+/* ---- sessions ---- */
+
+enum err command_open(struct commands *commands, struct hub_connection *connection,
+                      const struct listener_policy *policy, struct command_session **ret)
+{
+    struct command_session *s = calloc(1, sizeof *s);
+    if (!s) return ERR_NO_MEMORY;
+    s->commands = commands;
+    s->connection = hub_hold(connection);
+    s->policy = policy;
+    s->principal = principal_guest();
+    if (policy->needs_auth) s->auth_deadline_ms = clock_mono_ms() + commands->options.auth_ms;
+    atomic_init(&s->holds, 1);
+    (void)pthread_mutex_init(&s->lock, NULL);
+    *ret = s;
+    return OK;
+}
+
+void command_close(struct command_session *s)
+{
+    if (!s || atomic_fetch_sub(&s->holds, 1) != 1) return;
+    hub_release(s->connection);
+    (void)pthread_mutex_destroy(&s->lock);
+    free(s);
+}
+
+const char *command_user(const struct command_session *s)
+{
+    return s->principal.user_id;
+}
+
+/* Is whoever authenticated still welcome? Closes the connection if not. */
+static enum err check_session(struct command_session *s)
+{
+    if (s->principal.role == ROLE_GUEST) return OK;
+    enum err e = clock_wall_ms() / 1000 >= s->expires_s
+                     ? ERR_UNAUTHENTICATED
+                     : auth_session(s->commands->options.auth, &s->principal);
+    if (e == ERR_UNAUTHENTICATED) hub_close(s->connection, HUB_CLOSE_BAD_CREDENTIALS);
+    return e;
+}
+
+int64_t command_tick(struct command_session *s, int64_t now_ms)
+{
+    if (s->auth_deadline_ms && now_ms >= s->auth_deadline_ms) {
+        hub_close(s->connection, HUB_CLOSE_AUTH_TIMEOUT);
+        s->auth_deadline_ms = 0;
+    }
+    if (now_ms >= s->next_tick_ms) {
+        (void)check_session(s); /* the cache away: no reason to close; the next command asks */
+        s->next_tick_ms = now_ms + s->commands->options.tick_ms;
+    }
+    bool sooner = s->auth_deadline_ms && s->auth_deadline_ms < s->next_tick_ms;
+    return sooner ? s->auth_deadline_ms : s->next_tick_ms;
+}
+
+/* ---- answers ---- */
+
+static void log_command(const struct asked *a, enum err e)
+{
+    char trace_id[33];
+    trace_id_format(a->trace, trace_id);
+    LOG_LINE(err_http(e) >= 500 ? LOG_WARN : LOG_INFO, "gateway", "command",
+             LOG_TEXT("trace_id", trace_id), LOG_TEXT("listener", a->listener),
+             LOG_TEXT("user", a->user_id), LOG_TEXT("command", a->command),
+             LOG_TEXT("result", err_word(e)),
+             LOG_INT("duration_us", clock_mono_us() - a->begin_us));
+}
+
+static void fail(struct hub_connection *c, const struct asked *a, const struct rpc_status *status)
+{
+    AUTO_BUF struct buf out;
+    buf_init(&out, ANSWER_WHOLE_MAX);
+    answer_error(&out, a->msg_id, status);
+    answer_send(c, a->msg_id, &out);
+    log_command(a, status->err);
+}
+
+static void fail_text(const struct work *w, enum err e, const char *reason, const char *format, ...)
+    PRINTF_LIKE(4, 5);
+static void fail_text(const struct work *w, enum err e, const char *reason, const char *format, ...)
+{
+    struct rpc_status status = {.err = e};
+    (void)snprintf(status.reason, sizeof status.reason, "%s", reason);
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(status.message, sizeof status.message, format, args);
+    va_end(args);
+    fail(w->session->connection, &w->asked, &status);
+}
+
+static void fail_too_large(struct hub_connection *c, const struct asked *a)
+{
+    struct rpc_status status = {.err = ERR_EXHAUSTED, .reason = "answer_too_large"};
+    (void)snprintf(status.message, sizeof status.message,
+                   "the answer has more than %d bytes; ask for less", ANSWER_MAX);
+    fail(c, a, &status);
+}
+
+static void succeed(struct hub_connection *c, const struct asked *a, const char *json, size_t size)
+{
+    AUTO_BUF struct buf out;
+    buf_init(&out, ANSWER_MAX);
+    answer_result(&out, a->msg_id, json, size);
+    if (out.error == ERR_EXHAUSTED) return fail_too_large(c, a);
+    answer_send(c, a->msg_id, &out);
+    log_command(a, OK);
+}
+
+static void succeed_message(struct hub_connection *c, const struct asked *a,
+                            const ProtobufCMessage *reply)
+{
+    AUTO_BUF struct buf json;
+    buf_init(&json, ANSWER_MAX);
+    if (json_write(reply, &json))
+        fail_too_large(c, a);
+    else
+        succeed(c, a, json.data, json.size);
+}
+
+/* ---- calls to the parts ---- */
+
+static struct running *claim(struct work *w)
+{
+    struct command_session *s = w->session;
+    struct running *claimed = NULL;
+    bool duplicate = false;
+    (void)pthread_mutex_lock(&s->lock);
+    for (size_t i = 0; i < COMMANDS_IN_FLIGHT && !duplicate; i++) {
+        struct running *r = &s->running[i];
+        duplicate = r->used && strcmp(r->asked.msg_id, w->asked.msg_id) == 0;
+        if (!r->used && !claimed) claimed = r;
+    }
+    if (duplicate) claimed = NULL;
+    if (claimed) *claimed = (struct running){true, s, w->asked};
+    (void)pthread_mutex_unlock(&s->lock);
+    if (claimed) atomic_fetch_add(&s->holds, 1);
+    if (duplicate)
+        fail_text(w, ERR_CONFLICT, "duplicate_msg_id", "a command with this msgId still runs");
+    else if (!claimed)
+        fail_text(w, ERR_EXHAUSTED, "too_many_commands",
+                  "%d commands still run; wait for an answer", COMMANDS_IN_FLIGHT);
+    return claimed;
+}
+
+static void on_reply(void *arg, ProtobufCMessage *own_reply, const struct rpc_status *status)
+{
+    struct running *r = arg;
+    struct command_session *s = r->session;
+    struct asked asked = r->asked;
+    (void)pthread_mutex_lock(&s->lock);
+    r->used = false; /* before the answer leaves: then the msgId is free again */
+    (void)pthread_mutex_unlock(&s->lock);
+    if (own_reply)
+        succeed_message(s->connection, &asked, own_reply);
+    else
+        fail(s->connection, &asked, status);
+    protobuf_c_message_free_unpacked(own_reply, NULL);
+    command_close(s);
+}
+
+static void call_part(struct work *w)
+{
+    struct command_session *s = w->session;
+    struct running *r = claim(w);
+    if (!r) return;
+    char traceparent[TRACE_TEXT_SIZE];
+    trace_format(w->asked.trace, traceparent);
+    struct rpc_options options = {
+        .deadline_ms = clock_mono_ms() + s->commands->options.request_ms,
+        .principal = &s->principal,
+        .traceparent = traceparent,
+    };
+    rpc_call_async(calls_client(s->commands->options.calls, w->method->name), w->method->name,
+                   w->request, &options, on_reply, r);
+}
+
+/* ---- the gateway's own commands ---- */
+
+static void run_authenticate(struct work *w)
+{
+    struct command_session *s = w->session;
+    const Gateway__AuthenticateRequest *request = (const void *)w->request;
+    Gateway__AuthenticateResponse response = GATEWAY__AUTHENTICATE_RESPONSE__INIT;
+    Google__Protobuf__Timestamp expires = GOOGLE__PROTOBUF__TIMESTAMP__INIT;
+    struct principal principal;
+    enum err e =
+        auth_token(s->commands->options.auth, request->token, &principal, &expires.seconds);
+    if (e == ERR_UNAUTHENTICATED) {
+        fail_text(w, e, "", "the access token is not valid; refresh it or log in");
+        return hub_close(s->connection, HUB_CLOSE_BAD_CREDENTIALS);
+    }
+    if (e) return fail_text(w, e, "", "sessions cannot be checked right now; try again");
+    if (s->principal.user_id[0] && strcmp(s->principal.user_id, principal.user_id) != 0)
+        return fail_text(w, ERR_PRECONDITION, "other_user",
+                         "this connection speaks for another user; open a new one");
+    s->principal = principal;
+    s->expires_s = expires.seconds;
+    s->auth_deadline_ms = 0;
+    (void)snprintf(w->asked.user_id, sizeof w->asked.user_id, "%s", principal.user_id);
+    response.user_id = principal.user_id;
+    response.expires_at = &expires;
+    succeed_message(s->connection, &w->asked, &response.base);
+}
+
+/* Reads the names that were given; false: the error is answered. */
+static bool read_channels(struct work *w, char *const *names, size_t count,
+                          struct feed_channel *ret)
+{
+    struct command_session *s = w->session;
+    for (size_t i = 0; i < count; i++) {
+        struct err_detail detail = {0};
+        if (feed_channel(names[i], s->principal.user_id, &ret[i], &detail)) {
+            fail_text(w, ERR_INVALID, "invalid_channel", "%s", detail.text);
+            return false;
+        }
+        enum err e = ret[i].caller > s->policy->caller_max
+                         ? ERR_NOT_FOUND
+                         : calls_caller_allowed(ret[i].caller, &s->principal);
+        if (!e) continue;
+        fail_text(w, e, "",
+                  e == ERR_UNAUTHENTICATED ? "authenticate first, for %s"
+                  : e == ERR_NOT_FOUND     ? "%s is not offered on this port"
+                                           : "%s is for administrators",
+                  names[i]);
+        return false;
+    }
+    return true;
+}
+
+static void subscribe(struct work *w, const struct feed_channel *channels, size_t count,
+                      const struct feed_position *since)
+{
+    struct command_session *s = w->session;
+    Gateway__Subscription items[FEED_CHANNELS_MAX], *pointers[FEED_CHANNELS_MAX];
+    Gateway__SubscribeResponse response = GATEWAY__SUBSCRIBE_RESPONSE__INIT;
+    for (size_t i = 0; i < count; i++) {
+        struct feed_position at = {0};
+        bool recovered = false;
+        enum err e = feed_subscribe(s->commands->options.feed, s->connection, &channels[i], 1,
+                                    since, &recovered, &at);
+        if (e)
+            return fail_text(w, e, "", "at most %d channels of a connection",
+                             HUB_SUBSCRIPTIONS_MAX);
+        gateway__subscription__init(&items[i]);
+        items[i].channel = (char *)channels[i].name;
+        items[i].epoch = at.epoch;
+        items[i].seq = at.seq;
+        items[i].recovered = recovered;
+        pointers[i] = &items[i];
+    }
+    response.n_items = count;
+    response.items = pointers;
+    succeed_message(s->connection, &w->asked, &response.base);
+}
+
+static void run_subscribe(struct work *w)
+{
+    const Gateway__SubscribeRequest *request = (const void *)w->request;
+    if (request->since && request->n_channels > 1)
+        return fail_text(w, ERR_INVALID, "", "since: with one channel only");
+    struct feed_channel *channels = calloc(request->n_channels, sizeof *channels);
+    if (!channels) return fail_text(w, ERR_NO_MEMORY, "", "out of memory");
+    struct feed_position since = {0};
+    if (request->since) since = (struct feed_position){request->since->epoch, request->since->seq};
+    if (read_channels(w, request->channels, request->n_channels, channels))
+        subscribe(w, channels, request->n_channels, request->since ? &since : NULL);
+    free(channels);
+}
+
+static void run_unsubscribe(struct work *w)
+{
+    struct command_session *s = w->session;
+    const Gateway__UnsubscribeRequest *request = (const void *)w->request;
+    Gateway__UnsubscribeResponse response = GATEWAY__UNSUBSCRIBE_RESPONSE__INIT;
+    for (size_t i = 0; i < request->n_channels; i++) {
+        struct feed_channel channel;
+        struct err_detail detail = {0};
+        if (feed_channel(request->channels[i], s->principal.user_id, &channel, &detail))
+            return fail_text(w, ERR_INVALID, "invalid_channel", "%s", detail.text);
+        hub_unsubscribe(s->connection, channel.hub);
+    }
+    succeed_message(s->connection, &w->asked, &response.base);
+}
+
+static void run_ping(struct work *w)
+{
+    int64_t now_ms = clock_wall_ms();
+    Google__Protobuf__Timestamp time = GOOGLE__PROTOBUF__TIMESTAMP__INIT;
+    Gateway__PingResponse response = GATEWAY__PING_RESPONSE__INIT;
+    time.seconds = now_ms / 1000;
+    time.nanos = (int32_t)(now_ms % 1000 * 1000000);
+    response.time = &time;
+    succeed_message(w->session->connection, &w->asked, &response.base);
+}
+
+static void run_help(struct work *w)
+{
+    succeed(w->session->connection, &w->asked, contract_help, contract_help_size);
+}
+
+static const struct {
+    const char *command;
+    void (*run)(struct work *w);
+    bool everywhere; /* also where only some commands are offered */
+} own[] = {
+    {"authenticate", run_authenticate, true},
+    {"help", run_help, true},
+    {"ping", run_ping, true},
+    {"subscribe", run_subscribe, false},
+    {"unsubscribe", run_unsubscribe, false},
+};
+
+/* ---- from message to command ---- */
+
+/* Where the listener lets this command through: its place in `own`, or any other number. */
+static bool is_offered(const struct listener_policy *policy, const struct contract_method *m,
+                       size_t own_index)
+{
+    bool guests_only = policy->caller_max == CALLER_GUEST;
+    if (m->caller > policy->caller_max) return false;
+    if (guests_only && strcmp(m->command, "authenticate") == 0) return false; /* what for? */
+    if (!policy->only_prefix || (own_index < sizeof own / sizeof *own && own[own_index].everywhere))
+        return true;
+    return strncmp(m->command, policy->only_prefix, strlen(policy->only_prefix)) == 0;
+}
+
+static size_t find_own(const char *command)
+{
+    size_t i = 0;
+    while (i < sizeof own / sizeof *own && strcmp(own[i].command, command) != 0)
+        i++;
+    return i;
+}
+
+/* false: the error is answered. */
+static bool authorize(struct work *w)
+{
+    struct command_session *s = w->session;
+    enum err e = check_session(s);
+    if (!e) e = calls_allowed(w->method, &s->principal);
+    if (e == ERR_UNAVAILABLE)
+        fail_text(w, e, "", "sessions cannot be checked right now; try again");
+    else if (e == ERR_UNAUTHENTICATED)
+        fail_text(w, e, "", "authenticate first");
+    else if (e)
+        fail_text(w, e, "", "this is for administrators");
+    return !e;
+}
+
+static bool read_request(struct work *w, const char *params)
+{
+    struct err_detail detail = {0};
+    enum err e = json_read(params, strlen(params), w->method->input, &w->request, &detail);
+    char field[CONTRACT_FIELD_SIZE] = "";
+    if (!e) e = contract_check(w->request, field, &detail);
+    if (e && field[0])
+        fail_text(w, e, "", "%s: %s", field, detail.text);
+    else if (e)
+        fail_text(w, e, "", "%s", detail.text);
+    return !e;
+}
+
+static void run(struct work *w, const char *params)
+{
+    w->method = contract_command(w->asked.command);
+    if (!w->method)
+        return fail_text(w, ERR_NOT_FOUND, "unknown_command", "there is no such command; see help");
+    size_t index = find_own(w->asked.command);
+    if (!is_offered(w->session->policy, w->method, index))
+        return fail_text(w, ERR_NOT_FOUND, "not_offered", "this is not offered on this port");
+    bool authenticates = index == 0;
+    if (!authenticates && !authorize(w)) return;
+    if (!read_request(w, params)) return;
+    if (index < sizeof own / sizeof *own)
+        own[index].run(w);
+    else
+        call_part(w);
+}
+
+void command_text(struct command_session *s, const char *text, size_t size)
+{
+    struct command_message message;
+    struct err_detail detail = {0};
+    struct work w = {.session = s};
+    enum err e = command_message_read(text, size, &message, &detail);
+    w.asked = (struct asked){
+        .listener = s->policy->name, .trace = trace_new(), .begin_us = clock_mono_us()};
+    memcpy(w.asked.command, message.command, sizeof w.asked.command);
+    memcpy(w.asked.msg_id, message.msg_id, sizeof w.asked.msg_id);
+    (void)snprintf(w.asked.user_id, sizeof w.asked.user_id, "%s", s->principal.user_id);
+    if (e)
+        fail_text(&w, e, "", "%s", detail.text);
+    else
+        run(&w, message.params);
+    protobuf_c_message_free_unpacked(w.request, NULL);
+    command_message_release(&message);
+}

@@ -1,0 +1,58 @@
+/*
+ * WebSocket commands: text in, answers into the client's queue. Knows no WebSocket and no civetweb.
+ *
+ * Commands are the contract's; all but the gateway's own (authenticate, subscribe, unsubscribe,
+ * ping, help) are calls to the parts, made without waiting, so that a slow one keeps none behind it
+ * waiting: answers come in any order. A connection has at most COMMANDS_IN_FLIGHT of them at a
+ * time, with a msgId each; one that is in flight already is refused.
+ *
+ * A session that authenticated is asked for again before each command and at every tick: one that
+ * was ended or whose token expired closes the connection with 4003. One log line per command.
+ */
+#ifndef GATEWAY_COMMAND_H
+#define GATEWAY_COMMAND_H
+
+#include "auth.h"
+#include "calls.h"
+#include "feed.h"
+#include "hub.h"
+#include "listener.h"
+
+#define COMMANDS_IN_FLIGHT 32
+#define COMMAND_AUTH_MS    10000 /* to authenticate in, where the listener needs it */
+#define COMMAND_TICK_MS    15000 /* between two looks at a session */
+
+struct commands_options {
+    struct calls *calls; /* all borrowed */
+    struct auth *auth;
+    struct hub *hub;
+    struct feed *feed;
+    int64_t request_ms; /* a command's deadline */
+    int64_t auth_ms;    /* 0: COMMAND_AUTH_MS */
+    int64_t tick_ms;    /* 0: COMMAND_TICK_MS */
+};
+
+struct commands;
+MUST_CHECK enum err commands_new(const struct commands_options *options, struct commands **ret);
+/* Accepts NULL. Sessions must have been closed; commands that still run end with the calls. */
+void commands_free(struct commands *c);
+
+/* What one connection says. Its functions are called by one thread at a time. */
+struct command_session;
+
+/* The connection is held, the policy borrowed. ERR_NO_MEMORY. */
+MUST_CHECK enum err command_open(struct commands *commands, struct hub_connection *connection,
+                                 const struct listener_policy *policy,
+                                 struct command_session **ret);
+/* Answers to what still runs go nowhere. Accepts NULL. */
+void command_close(struct command_session *s);
+
+/* One message. Blocks for authenticate (on the cache, seldom on users), else on the cache only. */
+void command_text(struct command_session *s, const char *text, size_t size);
+
+/* Looks after the session and returns the monotonic time of the next look. Blocks on the cache. */
+int64_t command_tick(struct command_session *s, int64_t now_ms);
+
+const char *command_user(const struct command_session *s); /* "" for a guest */
+
+#endif
