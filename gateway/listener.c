@@ -53,12 +53,12 @@ static int on_request(struct mg_connection *connection)
     buf_init(&x.headers, HTTP_OWN_HEADERS_MAX);
     const char *why = NULL;
     int refused = http_check(&x, &why);
-    if (!refused && l->options.ws && is_upgrade(connection, info)) return 0;
-
     if (refused) {
         x.close = true;
         if (!x.path[0]) x.path[0] = '/';
         http_problem_status(&x, refused, "bad_request", why);
+    } else if (l->options.ws && is_upgrade(connection, info)) {
+        ws_handle(l->options.ws, &x);
     } else {
         l->options.handler(l->options.context, &x);
         CHECK(x.status != 0);

@@ -1,0 +1,448 @@
+/* The handshake, and one connection's life: what to write, what to wait for, what was read. */
+#include "ws.h"
+
+#include "descriptor.h"
+#include "exchange.h"
+#include "ws_parser.h"
+
+#include "base/clock.h"
+#include "base/metrics.h"
+
+#include <errno.h>
+#include <openssl/evp.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#define READ_SIZE     8192
+#define BURST         64  /* frames written before the client is read again */
+#define CONTROL_BYTES 512 /* control frames that wait to be written */
+#define PONG_BYTES    256 /* of these: pongs beyond are left out, the newest answer is not owed */
+#define KEY_SIZE      24  /* of Sec-WebSocket-Key: 16 bytes in base64 */
+
+struct ws_front {
+    struct ws_options options;
+    struct gauge *gauge;
+    pthread_mutex_t lock;
+    pthread_cond_t empty;
+    size_t connections;
+};
+
+struct connection {
+    struct ws_front *front;
+    int fd, wake_fd;
+    struct hub_connection *hub;
+    struct command_session *session;
+    struct ws_parser parser;
+
+    struct frame *frame; /* being written; its header first */
+    uint8_t head[WS_SERVER_HEAD_MAX];
+    size_t head_size, frame_sent;
+    uint8_t control[CONTROL_BYTES]; /* whole frames; between the others */
+    size_t control_size, control_sent;
+    size_t sent; /* all bytes */
+
+    enum { OPEN, CLOSING, CLOSED, GONE } state; /* CLOSING: our close is out; CLOSED: both are */
+    int64_t heard_ms, ping_at_ms, end_ms;       /* end_ms: when a close is no longer waited for */
+};
+
+enum err ws_front_new(const struct ws_options *options, struct ws_front **ret)
+{
+    struct ws_front *front = calloc(1, sizeof *front);
+    if (!front) return ERR_NO_MEMORY;
+    front->options = *options;
+    if (!front->options.ping_ms) front->options.ping_ms = WS_PING_MS;
+    if (!front->options.dead_ms) front->options.dead_ms = WS_DEAD_MS;
+    front->gauge = metrics_gauge("tradepost_gateway_connections", "Clients that stay connected.",
+                                 "kind=\"websocket\"");
+    pthread_condattr_t monotonic;
+    (void)pthread_condattr_init(&monotonic);
+    (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    (void)pthread_mutex_init(&front->lock, NULL);
+    (void)pthread_cond_init(&front->empty, &monotonic);
+    (void)pthread_condattr_destroy(&monotonic);
+    *ret = front;
+    return OK;
+}
+
+void ws_front_free(struct ws_front *front)
+{
+    if (!front) return;
+    CHECK(front->connections == 0);
+    (void)pthread_cond_destroy(&front->empty);
+    (void)pthread_mutex_destroy(&front->lock);
+    free(front);
+}
+
+static void count(struct ws_front *front, int change)
+{
+    gauge_add(front->gauge, change);
+    (void)pthread_mutex_lock(&front->lock);
+    front->connections += (size_t)change;
+    if (front->connections == 0) (void)pthread_cond_broadcast(&front->empty);
+    (void)pthread_mutex_unlock(&front->lock);
+}
+
+void ws_front_drain(struct ws_front *front, int64_t grace_ms)
+{
+    int64_t end_ms = clock_mono_ms() + grace_ms;
+    struct timespec end = {.tv_sec = end_ms / 1000, .tv_nsec = end_ms % 1000 * 1000000};
+    (void)pthread_mutex_lock(&front->lock);
+    while (front->connections)
+        if (pthread_cond_timedwait(&front->empty, &front->lock, &end)) break;
+    (void)pthread_mutex_unlock(&front->lock);
+}
+
+/* ---- writing ---- */
+
+/* A control frame among those that wait; one that does not fit is left out. */
+static void add_control(struct connection *c, enum ws_opcode opcode, const void *data, size_t size,
+                        size_t limit)
+{
+    if (c->control_size + 2 + size > limit) return;
+    c->control_size += ws_head(c->control + c->control_size, opcode, size);
+    if (size) memcpy(c->control + c->control_size, data, size);
+    c->control_size += size;
+}
+
+static const char *words_of(int code)
+{
+    switch (code) {
+    case HUB_CLOSE_GOING_AWAY:
+        return "going away";
+    case HUB_CLOSE_PROTOCOL:
+        return "protocol error";
+    case HUB_CLOSE_UNSUPPORTED:
+        return "text only";
+    case HUB_CLOSE_BAD_DATA:
+        return "not UTF-8";
+    case HUB_CLOSE_TOO_BIG:
+        return "message too long";
+    case HUB_CLOSE_AUTH_TIMEOUT:
+        return "authenticate first";
+    case HUB_CLOSE_BAD_CREDENTIALS:
+        return "bad credentials";
+    case HUB_CLOSE_SLOW:
+        return "too slow";
+    default:
+        return "";
+    }
+}
+
+static void say_close(struct connection *c, int code)
+{
+    char payload[2 + 32] = {(char)(code >> 8), (char)code};
+    int size = snprintf(payload + 2, sizeof payload - 2, "%s", words_of(code));
+    add_control(c, WS_CLOSE, payload, code ? 2 + (size_t)size : 0, CONTROL_BYTES);
+}
+
+/* Unless it has begun: what was CLOSING stays so until the client's close. */
+static void begin_close(struct connection *c, int code)
+{
+    if (c->state != OPEN) return;
+    say_close(c, code);
+    c->state = CLOSING;
+    c->end_ms = clock_mono_ms() + WS_CLOSE_MS;
+}
+
+/* Writes without waiting. > 0: bytes; 0: not now; < 0: the connection is gone. */
+static ssize_t push(struct connection *c, struct iovec *pieces, size_t count_of_pieces)
+{
+    struct msghdr message = {.msg_iov = pieces, .msg_iovlen = count_of_pieces};
+    ssize_t size = sendmsg(c->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (size > 0) c->sent += (size_t)size;
+    if (size >= 0 || errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)
+        return size > 0 ? size : 0;
+    c->state = GONE;
+    return -1;
+}
+
+static bool push_control(struct connection *c)
+{
+    struct iovec piece = {c->control + c->control_sent, c->control_size - c->control_sent};
+    ssize_t size = push(c, &piece, 1);
+    if (size <= 0) return false;
+    c->control_sent += (size_t)size;
+    if (c->control_sent < c->control_size) return true;
+    c->control_sent = c->control_size = 0;
+    return true;
+}
+
+static bool push_frame(struct connection *c)
+{
+    struct frame_info info = frame_look(c->frame);
+    size_t done = c->frame_sent;
+    size_t from_text = done > c->head_size ? done - c->head_size : 0;
+    size_t from_head = done < c->head_size ? done : c->head_size;
+    struct iovec pieces[] = {
+        {c->head + from_head, c->head_size - from_head},
+        {(char *)info.text + from_text, info.size - from_text},
+    };
+    ssize_t size = push(c, pieces, 2);
+    if (size <= 0) return false;
+    c->frame_sent += (size_t)size;
+    if (c->frame_sent < c->head_size + info.size) return true;
+    frame_release(TAKE(c->frame));
+    return true;
+}
+
+/* The next frame of the queue, or its verdict. false: neither. */
+static bool take_next(struct connection *c)
+{
+    if (c->state != OPEN) return false;
+    struct hub_taken taken = hub_take(c->hub, 0);
+    if (taken.close) begin_close(c, taken.close);
+    if (!taken.frame) return taken.close != 0;
+    c->frame = taken.frame;
+    c->head_size = ws_head(c->head, WS_TEXT, frame_look(taken.frame).size);
+    c->frame_sent = 0;
+    return true;
+}
+
+/* Writes what it can. true: there is more, and it waits for the socket. */
+static bool flush(struct connection *c)
+{
+    for (int i = 0; i < BURST; i++) {
+        bool mid_control = c->control_sent > 0;
+        bool mid_frame = c->frame && c->frame_sent > 0;
+        bool progress;
+        if (c->control_size && (mid_control || !mid_frame))
+            progress = push_control(c);
+        else if (c->frame)
+            progress = push_frame(c);
+        else if (!take_next(c))
+            return false;
+        else
+            continue;
+        if (!progress) return true;
+    }
+    return true;
+}
+
+/* ---- reading ---- */
+
+/* What comes now is of no interest, or cannot be read any more. */
+static void close_both(struct connection *c, int code)
+{
+    begin_close(c, code);
+    c->state = CLOSED;
+}
+
+static void handle(struct connection *c, const struct ws_event *event)
+{
+    switch (event->kind) {
+    case WS_GOT_CLOSE: /* answered with its own code; or it is the answer to ours */
+    case WS_REFUSED:
+        return close_both(c, event->code);
+    case WS_GOT_BINARY:
+        return begin_close(c, HUB_CLOSE_UNSUPPORTED);
+    case WS_GOT_TEXT:
+        if (c->state == OPEN) command_text(c->session, event->data, event->size);
+        return;
+    case WS_GOT_PING:
+        if (c->state == OPEN) add_control(c, WS_PONG, event->data, event->size, PONG_BYTES);
+        return;
+    case WS_GOT_PONG:
+    case WS_NOTHING:
+        return;
+    }
+}
+
+static void parse(struct connection *c, const uint8_t *at, const uint8_t *end)
+{
+    while (c->state == OPEN || c->state == CLOSING) {
+        struct ws_event event = ws_parse(&c->parser, &at, end);
+        if (event.kind == WS_NOTHING) return;
+        handle(c, &event);
+    }
+}
+
+static void receive(struct connection *c)
+{
+    uint8_t bytes[READ_SIZE];
+    ssize_t size = recv(c->fd, bytes, sizeof bytes, MSG_DONTWAIT);
+    if (size < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) return;
+    if (size <= 0) {
+        c->state = GONE;
+        return;
+    }
+    c->heard_ms = clock_mono_ms();
+    parse(c, bytes, bytes + size);
+}
+
+/* ---- the loop ---- */
+
+/* Looks after the clocks; returns when to look again. */
+static int64_t tend(struct connection *c, int64_t now_ms)
+{
+    if (c->state != OPEN) {
+        if (now_ms >= c->end_ms) c->state = GONE;
+        return c->end_ms;
+    }
+    int64_t dead_ms = c->heard_ms + c->front->options.dead_ms;
+    if (now_ms >= dead_ms) {
+        c->state = GONE;
+        return now_ms;
+    }
+    if (now_ms >= c->ping_at_ms) {
+        add_control(c, WS_PING, NULL, 0, PONG_BYTES);
+        c->ping_at_ms = now_ms + c->front->options.ping_ms;
+    }
+    int64_t next_ms = command_tick(c->session, now_ms);
+    if (dead_ms < next_ms) next_ms = dead_ms;
+    return c->ping_at_ms < next_ms ? c->ping_at_ms : next_ms;
+}
+
+static void wait(struct connection *c, int64_t until_ms, bool writes)
+{
+    int64_t left_ms = until_ms - clock_mono_ms();
+    struct pollfd fds[] = {
+        {.fd = c->fd, .events = (short)(POLLIN | (writes ? POLLOUT : 0))},
+        {.fd = c->wake_fd, .events = POLLIN},
+    };
+    if (poll(fds, 2, left_ms < 0 ? 0 : (int)left_ms) <= 0) return;
+    uint64_t wakes;
+    if (fds[1].revents && read(c->wake_fd, &wakes, sizeof wakes) < 0) c->state = GONE;
+    if (fds[0].revents & (POLLIN | POLLHUP | POLLERR)) receive(c);
+}
+
+/* Whatever the client still sends is read, or the reset for it would overtake our close frame. */
+static void end(struct connection *c)
+{
+    char rest[READ_SIZE];
+    struct pollfd fd = {.fd = c->fd, .events = POLLIN};
+    int64_t end_ms = c->state == CLOSED ? c->end_ms : 0;
+    (void)shutdown(c->fd, c->state == CLOSED ? SHUT_WR : SHUT_RDWR);
+    for (int64_t left_ms; (left_ms = end_ms - clock_mono_ms()) > 0;)
+        if (poll(&fd, 1, (int)left_ms) <= 0 || recv(c->fd, rest, sizeof rest, MSG_DONTWAIT) <= 0)
+            return;
+}
+
+static void serve(struct connection *c)
+{
+    c->heard_ms = clock_mono_ms();
+    c->ping_at_ms = c->heard_ms + c->front->options.ping_ms;
+    while (c->state != GONE) {
+        int64_t next_ms = tend(c, clock_mono_ms());
+        if (c->state == GONE) break;
+        bool writes = flush(c);
+        if (c->state == CLOSED && !c->control_size && !(c->frame && c->frame_sent)) break;
+        if (c->state != GONE) wait(c, next_ms, writes);
+    }
+    end(c);
+}
+
+/* ---- the handshake ---- */
+
+static bool is_key(const char *key)
+{
+    static const char base64[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    return key && strlen(key) == KEY_SIZE && strspn(key, base64) == KEY_SIZE - 2 &&
+           strcmp(key + KEY_SIZE - 2, "==") == 0;
+}
+
+static bool has_token(const char *list, const char *token)
+{
+    size_t size = strlen(token);
+    while (list && *list) {
+        list += strspn(list, " \t,");
+        size_t item = strcspn(list, " \t,");
+        if (item == size && strncasecmp(list, token, size) == 0) return true;
+        list += item;
+    }
+    return false;
+}
+
+/* false: refused and answered. */
+static bool check_handshake(struct http_exchange *x)
+{
+    const char *version = http_header(x, "Sec-WebSocket-Version");
+    if (!version || strcmp(version, "13") != 0) {
+        http_add_header(x, "Sec-WebSocket-Version", "13");
+        http_problem_status(x, 426, "upgrade_required", "Sec-WebSocket-Version must be 13");
+        return false;
+    }
+    if (strcmp(x->verb, "GET") == 0 && !x->head && x->body_size == 0 &&
+        strcmp(x->info->http_version, "1.1") == 0 &&
+        has_token(http_header(x, "Connection"), "upgrade") &&
+        is_key(http_header(x, "Sec-WebSocket-Key")))
+        return true;
+    http_problem_status(x, 400, "bad_handshake",
+                        "a WebSocket handshake is GET with Connection: Upgrade and a "
+                        "Sec-WebSocket-Key of 16 bytes in base64");
+    return false;
+}
+
+static bool answer_handshake(struct http_exchange *x)
+{
+    char text[KEY_SIZE + 64], reply[256];
+    unsigned char hash[EVP_MAX_MD_SIZE], accept[EVP_MAX_MD_SIZE * 2];
+    unsigned hash_size = 0;
+    int size = snprintf(text, sizeof text, "%s258EAFA5-E914-47DA-95CA-C5AB0DC85B11",
+                        http_header(x, "Sec-WebSocket-Key"));
+    CHECK(EVP_Digest(text, (size_t)size, hash, &hash_size, EVP_sha1(), NULL) == 1);
+    (void)EVP_EncodeBlock(accept, hash, (int)hash_size);
+    size = snprintf(reply, sizeof reply,
+                    "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
+                    "Connection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n",
+                    (const char *)accept);
+    mg_disable_connection_keep_alive(x->connection);
+    x->close = true;
+    x->status = 101;
+    return mg_write(x->connection, reply, (size_t)size) == size;
+}
+
+static void wake(void *arg)
+{
+    const struct connection *c = arg;
+    uint64_t one = 1;
+    /* Only a full counter could fail, and that wakes too. */
+    if (write(c->wake_fd, &one, sizeof one) < 0) return;
+}
+
+static enum err open_connection(struct connection *c, const struct http_exchange *x)
+{
+    const struct ws_options *options = &c->front->options;
+    c->fd = descriptor_of(x->info);
+    c->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (c->fd < 0 || c->wake_fd < 0) return ERR_UNAVAILABLE;
+    enum err e = hub_join(options->hub, options->queue_bytes, (struct hub_wake){wake, c}, &c->hub);
+    if (!e) e = command_open(options->commands, c->hub, x->policy, &c->session);
+    return e;
+}
+
+static void close_connection(struct connection *c)
+{
+    if (c->hub) hub_leave(c->hub);
+    command_close(c->session);
+    hub_release(c->hub);
+    frame_release(c->frame);
+    ws_parser_release(&c->parser);
+    if (c->wake_fd >= 0) (void)close(c->wake_fd);
+}
+
+void ws_handle(struct ws_front *front, struct http_exchange *x)
+{
+    if (!check_handshake(x)) return;
+    struct connection c = {.front = front, .fd = -1, .wake_fd = -1};
+    ws_parser_init(&c.parser, WS_MESSAGE_MAX);
+    count(front, 1);
+    enum err e = open_connection(&c, x);
+    if (e)
+        http_problem_text(x, ERR_UNAVAILABLE, "there is no room for another connection");
+    else if (answer_handshake(x))
+        serve(&c);
+    if (!e) {
+        http_set_user(x, command_user(c.session));
+        x->sent = c.sent;
+    }
+    close_connection(&c);
+    count(front, -1);
+}
