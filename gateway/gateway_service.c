@@ -3,10 +3,14 @@
 
 #include "auth.h"
 #include "calls.h"
+#include "command.h"
+#include "feed.h"
 #include "health.h"
 #include "hub.h"
 #include "listener.h"
 #include "rest.h"
+#include "sse.h"
+#include "ws.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -93,6 +97,10 @@ struct gateway {
     struct calls *calls;
     struct auth *auth;
     struct hub *hub;
+    struct feed *feed;
+    struct commands *commands;
+    struct ws_front *ws;
+    struct sse *sse;
     struct rest *rest;
     struct health *health;
     struct listener *listeners[LISTENERS];
@@ -105,7 +113,9 @@ static void handle_local(void *context, struct http_exchange *x,
 {
     struct gateway *g = context;
     const char *name = strchr(method->name, '/') + 1;
-    if (strcmp(name, "Help") == 0)
+    if (strcmp(name, "Stream") == 0)
+        sse_handle(g->sse, x, principal);
+    else if (strcmp(name, "Help") == 0)
         http_answer(x, 200, method->content, contract_help, contract_help_size);
     else if (strcmp(name, "OpenApi") == 0)
         http_answer(x, 200, method->content, contract_openapi, contract_openapi_size);
@@ -153,6 +163,7 @@ static enum err start_listener(struct gateway *g, const struct config *c, unsign
         .handler = handlers[i],
         .context = g,
         .http = &g->http,
+        .ws = table[i].ws ? g->ws : NULL,
     };
     return listener_start(&options, &g->listeners[i], detail);
 }
@@ -175,6 +186,37 @@ static enum err write_ports(const struct gateway *g, const struct part_env *env,
     return OK;
 }
 
+/* Everything that stays connected. */
+static enum err start_realtime(struct gateway *g, const struct part_env *env,
+                               struct err_detail *detail)
+{
+    const struct config *c = env->config;
+    size_t queue_bytes = (size_t)config_int(c, "gateway.queue_bytes");
+    struct feed_options feed = {
+        .env = env, .calls = g->calls, .hub = g->hub, .queue_bytes = queue_bytes};
+    enum err e = feed_new(&feed, &g->feed, detail);
+    if (!e)
+        e = commands_new(&(struct commands_options){.calls = g->calls,
+                                                    .auth = g->auth,
+                                                    .hub = g->hub,
+                                                    .feed = g->feed,
+                                                    .request_ms = g->http.request_ms},
+                         &g->commands);
+    if (!e)
+        e = ws_front_new(&(struct ws_options){.hub = g->hub,
+                                              .commands = g->commands,
+                                              .queue_bytes = queue_bytes},
+                         &g->ws);
+    if (!e)
+        e = sse_new(&(struct sse_options){.hub = g->hub,
+                                          .feed = g->feed,
+                                          .auth = g->auth,
+                                          .streams_max = (unsigned)config_int(c, "gateway.sse_max"),
+                                          .queue_bytes = queue_bytes},
+                    &g->sse);
+    return e;
+}
+
 static enum err start_requests(struct gateway *g, const struct part_env *env,
                                struct err_detail *detail)
 {
@@ -183,6 +225,7 @@ static enum err start_requests(struct gateway *g, const struct part_env *env,
     if (!e) e = calls_new(env, &g->calls, detail);
     if (!e) e = auth_new(calls_client(g->calls, "users"), g->cache, &g->auth);
     if (!e) e = hub_new((size_t)config_int(c, "gateway.connections_max"), &g->hub);
+    if (!e) e = start_realtime(g, env, detail);
     if (!e) e = health_new(g->calls, g->cache, g->hub, &g->health);
     if (!e)
         e = rest_new(
@@ -202,14 +245,19 @@ static enum err start_requests(struct gateway *g, const struct part_env *env,
 static void gateway_stop(void *part, int64_t grace_ms)
 {
     struct gateway *g = part;
-    (void)grace_ms;
     if (!g) return;
     if (g->health) health_drain(g->health);
     if (g->hub) hub_close_all(g->hub, HUB_CLOSE_GOING_AWAY);
+    if (g->ws) ws_front_drain(g->ws, grace_ms);
+    if (g->sse) sse_drain(g->sse, grace_ms);
     for (unsigned i = 0; i < LISTENERS; i++)
         listener_begin_stop(g->listeners[i]);
     for (unsigned i = 0; i < LISTENERS; i++)
         listener_stop(g->listeners[i]);
+    ws_front_free(g->ws);
+    sse_free(g->sse);
+    commands_free(g->commands);
+    feed_free(g->feed);
     rest_free(g->rest);
     health_free(g->health);
     auth_free(g->auth);

@@ -166,10 +166,11 @@ void health_handle_public(struct health *h, struct http_exchange *x, bool detail
     answer_status(h, x, details);
 }
 
-static void handle_metrics(struct http_exchange *x)
+static void handle_metrics(struct health *h, struct http_exchange *x)
 {
     AUTO_BUF struct buf out;
     buf_init(&out, METRICS_TEXT_MAX);
+    hub_metrics(h->hub);
     if (metrics_write(&out))
         http_problem_text(x, ERR_INTERNAL, "the metrics do not fit");
     else
@@ -187,7 +188,7 @@ bool health_handle_internal(struct health *h, struct http_exchange *x)
     else if (strcmp(path, "/health") == 0)
         answer_status(h, x, true);
     else if (strcmp(path, "/metrics") == 0)
-        handle_metrics(x);
+        handle_metrics(h, x);
     else
         return false;
     return true;

@@ -319,7 +319,7 @@ bool http_stream_begin(struct http_exchange *x, const char *content_type)
     x->close = true; /* it ends when the connection does */
     add_head(x, &out, 200, content_type);
     (void)buf_add_text(&out, "Cache-Control: no-store\r\nX-Accel-Buffering: no\r\n\r\n");
-    return !out.error && http_stream_write(x, out.data, out.size);
+    return !out.error && http_stream_write(x, out.data, out.size) && !x->head;
 }
 
 bool http_stream_write(struct http_exchange *x, const void *data, size_t size)

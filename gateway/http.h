@@ -71,7 +71,8 @@ void http_problem_text(struct http_exchange *x, enum err e, const char *format, 
     PRINTF_LIKE(3, 4);
 void http_problem_status(struct http_exchange *x, int status, const char *code, const char *detail);
 
-/* A stream (SSE): headers now, then pieces until false (the client has gone). */
+/* A stream (SSE): headers now, then pieces until false: the client has gone, or wanted no more
+ * (HEAD). */
 bool http_stream_begin(struct http_exchange *x, const char *content_type);
 bool http_stream_write(struct http_exchange *x, const void *data, size_t size);
 

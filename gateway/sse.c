@@ -1,0 +1,314 @@
+/* A stream: its request, its subscriptions, then events and heartbeats until the end. */
+#include "sse.h"
+
+#include "calls.h"
+#include "cursor.h"
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/metrics.h"
+#include "gateway.pb-c.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PIECE_MAX (16 * 1024) /* bytes after which what is collected is written */
+
+struct sse {
+    struct sse_options options;
+    struct gauge *gauge;
+    pthread_mutex_t lock;
+    pthread_cond_t empty;
+    unsigned streams;
+};
+
+struct stream {
+    struct sse *sse;
+    struct http_exchange *x;
+    const struct principal *principal;
+    struct feed_channel channels[FEED_CHANNELS_MAX];
+    size_t channel_count;
+    unsigned topics[FEED_TOPICS_MAX]; /* of the cursor's places, ascending */
+    struct cursor cursor;
+    struct hub_connection *hub;
+    struct buf out;
+};
+
+enum err sse_new(const struct sse_options *options, struct sse **ret)
+{
+    struct sse *s = calloc(1, sizeof *s);
+    if (!s) return ERR_NO_MEMORY;
+    s->options = *options;
+    if (!s->options.heartbeat_ms) s->options.heartbeat_ms = SSE_HEARTBEAT_MS;
+    s->gauge = metrics_gauge("tradepost_gateway_connections", "Clients that stay connected.",
+                             "kind=\"sse\"");
+    pthread_condattr_t monotonic;
+    (void)pthread_condattr_init(&monotonic);
+    (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    (void)pthread_mutex_init(&s->lock, NULL);
+    (void)pthread_cond_init(&s->empty, &monotonic);
+    (void)pthread_condattr_destroy(&monotonic);
+    *ret = s;
+    return OK;
+}
+
+void sse_free(struct sse *s)
+{
+    if (!s) return;
+    CHECK(s->streams == 0);
+    (void)pthread_cond_destroy(&s->empty);
+    (void)pthread_mutex_destroy(&s->lock);
+    free(s);
+}
+
+static bool enter(struct sse *s)
+{
+    (void)pthread_mutex_lock(&s->lock);
+    bool room = s->streams < s->options.streams_max;
+    if (room) s->streams++;
+    (void)pthread_mutex_unlock(&s->lock);
+    if (room) gauge_add(s->gauge, 1);
+    return room;
+}
+
+static void leave(struct sse *s)
+{
+    gauge_add(s->gauge, -1);
+    (void)pthread_mutex_lock(&s->lock);
+    if (--s->streams == 0) (void)pthread_cond_broadcast(&s->empty);
+    (void)pthread_mutex_unlock(&s->lock);
+}
+
+void sse_drain(struct sse *s, int64_t grace_ms)
+{
+    int64_t end_ms = clock_mono_ms() + grace_ms;
+    struct timespec end = {.tv_sec = end_ms / 1000, .tv_nsec = end_ms % 1000 * 1000000};
+    (void)pthread_mutex_lock(&s->lock);
+    while (s->streams)
+        if (pthread_cond_timedwait(&s->empty, &s->lock, &end)) break;
+    (void)pthread_mutex_unlock(&s->lock);
+}
+
+/* ---- the request; each step answers the problem itself and returns false ---- */
+
+static enum err set_field(void *message, const char *name, const char *value)
+{
+    struct err_detail detail = {0};
+    return json_set_text(message, name, value, &detail);
+}
+
+static bool read_request(struct stream *s, Gateway__StreamRequest *request)
+{
+    char field[CONTRACT_FIELD_SIZE] = "";
+    struct err_detail detail = {0};
+    const char *last = http_header(s->x, "Last-Event-ID");
+    enum err e = http_query(s->x, set_field, request);
+    if (!e && last && *last) e = json_set_text(&request->base, "lastEventId", last, &detail);
+    if (e) {
+        http_problem_text(s->x, ERR_INVALID, "the query takes channels and lastEventId");
+        return false;
+    }
+    e = contract_check(&request->base, field, &detail);
+    if (e) http_problem_text(s->x, e, "%s: %s", field, detail.text);
+    return !e;
+}
+
+static void refuse_channel(struct stream *s, enum err e, const char *name, bool returns)
+{
+    if (e == ERR_UNAUTHENTICATED && returns)
+        http_answer(s->x, 204, NULL, "", 0);
+    else if (e == ERR_UNAUTHENTICATED)
+        http_problem_text(s->x, e, "%s needs a token", name);
+    else if (e == ERR_NOT_FOUND)
+        http_problem_text(s->x, e, "%s is not offered on this port", name);
+    else
+        http_problem_text(s->x, e, "%s is for administrators", name);
+}
+
+static bool read_channels(struct stream *s, const Gateway__StreamRequest *request)
+{
+    for (size_t i = 0; i < request->n_channels; i++) {
+        struct feed_channel *c = &s->channels[i];
+        struct err_detail detail = {0};
+        if (feed_channel(request->channels[i], s->principal->user_id, c, &detail)) {
+            http_problem_status(s->x, 400, "invalid_channel", detail.text);
+            return false;
+        }
+        enum err e = c->caller > http_policy(s->x)->caller_max
+                         ? ERR_NOT_FOUND
+                         : calls_caller_allowed(c->caller, s->principal);
+        if (!e) continue;
+        refuse_channel(s, e, c->name, request->last_event_id[0]);
+        return false;
+    }
+    s->channel_count = request->n_channels;
+    return true;
+}
+
+static int compare_topic(const void *a, const void *b)
+{
+    unsigned left = ((const struct feed_channel *)a)->topic;
+    unsigned right = ((const struct feed_channel *)b)->topic;
+    return (left > right) - (left < right);
+}
+
+/* Channels of one topic beside each other; the topics in order. */
+static void sort_channels(struct stream *s)
+{
+    qsort(s->channels, s->channel_count, sizeof *s->channels, compare_topic);
+    for (size_t i = 0; i < s->channel_count; i++)
+        if (i == 0 || s->channels[i].topic != s->channels[i - 1].topic)
+            s->topics[s->cursor.count++] = s->channels[i].topic;
+}
+
+/* ---- subscriptions ---- */
+
+/* since: of a stream of other channels it has other topics, and then nothing of it is known. */
+static enum err subscribe(struct stream *s, const struct cursor *since)
+{
+    static const struct feed_position unknown = {UINT64_MAX, 0};
+    size_t first = 0;
+    for (size_t topic = 0; topic < s->cursor.count; topic++) {
+        size_t count = 1;
+        while (first + count < s->channel_count &&
+               s->channels[first + count].topic == s->topics[topic])
+            count++;
+        const struct feed_position *from = NULL;
+        if (since->count) from = since->count == s->cursor.count ? &since->at[topic] : &unknown;
+        bool recovered = false;
+        enum err e = feed_subscribe(s->sse->options.feed, s->hub, &s->channels[first], count, from,
+                                    &recovered, &s->cursor.at[topic]);
+        if (e) return e;
+        if (recovered) s->cursor.at[topic] = *from; /* goes on with each event that was missed */
+        first += count;
+    }
+    return OK;
+}
+
+/* ---- writing ---- */
+
+static void add_id(struct stream *s)
+{
+    char id[CURSOR_TEXT_SIZE];
+    cursor_format(&s->cursor, id);
+    (void)buf_add_format(&s->out, "id: %s\n", id);
+}
+
+static bool write_out(struct stream *s)
+{
+    bool written = !s->out.error && http_stream_write(s->x, s->out.data, s->out.size);
+    buf_clear(&s->out);
+    return written;
+}
+
+static void add_event(struct stream *s, const struct hub_taken *taken)
+{
+    struct frame_info info = frame_look(taken->frame);
+    for (size_t i = 0; i < s->cursor.count; i++)
+        if (strcmp(feed_topic(s->topics[i]), info.event.topic) == 0)
+            s->cursor.at[i] = (struct feed_position){taken->epoch, taken->seq};
+    add_id(s);
+    if (strcmp(info.event.type, "resync") == 0) (void)buf_add_text(&s->out, "event: resync\n");
+    (void)buf_add_text(&s->out, "data: ");
+    (void)buf_add(&s->out, info.text, info.size); /* our JSON has no line breaks */
+    (void)buf_add_text(&s->out, "\n\n");
+}
+
+/* Writes what is queued, after waiting for the first until the deadline. false: it is over. */
+static bool write_queued(struct stream *s, int64_t deadline_ms)
+{
+    for (;;) {
+        struct hub_taken taken = hub_take(s->hub, deadline_ms);
+        if (taken.close) return false;
+        if (!taken.frame) return !s->out.size || write_out(s);
+        add_event(s, &taken);
+        frame_release(taken.frame);
+        if (s->out.size >= PIECE_MAX && !write_out(s)) return false;
+        deadline_ms = 0;
+    }
+}
+
+/* A comment keeps the connection alive, and the cursor goes on: what was published up to now to
+ * these channels is in the queue, so once that is written nothing before it is missing. */
+static bool heartbeat(struct stream *s)
+{
+    struct cursor now = s->cursor;
+    for (size_t i = 0; i < now.count; i++)
+        now.at[i] = feed_position(s->sse->options.feed, s->topics[i]);
+    if (!write_queued(s, 0)) return false;
+    if (s->principal->role != ROLE_GUEST &&
+        auth_session(s->sse->options.auth, s->principal) == ERR_UNAUTHENTICATED)
+        return false;
+    for (size_t i = 0; i < now.count; i++)
+        if (now.at[i].epoch == s->cursor.at[i].epoch && now.at[i].seq > s->cursor.at[i].seq)
+            s->cursor.at[i] = now.at[i];
+    (void)buf_add_text(&s->out, ": still here\n");
+    add_id(s);
+    (void)buf_add_text(&s->out, "\n");
+    return write_out(s);
+}
+
+static void run(struct stream *s)
+{
+    if (!http_stream_begin(s->x, "text/event-stream")) return;
+    (void)buf_add_format(&s->out, "retry: %d\n", SSE_RETRY_MS);
+    add_id(s);
+    (void)buf_add_text(&s->out, "\n");
+    if (!write_out(s)) return;
+    for (;;) {
+        int64_t beat_ms = clock_mono_ms() + s->sse->options.heartbeat_ms;
+        while (clock_mono_ms() < beat_ms)
+            if (!write_queued(s, beat_ms)) return;
+        if (!heartbeat(s)) return;
+    }
+}
+
+static void join_and_run(struct stream *s, const struct cursor *since)
+{
+    enum err e =
+        hub_join(s->sse->options.hub, s->sse->options.queue_bytes, (struct hub_wake){0}, &s->hub);
+    if (!e) e = subscribe(s, since);
+    if (e) {
+        http_add_header(s->x, "Retry-After", "3");
+        http_problem_status(s->x, 503, "unavailable", "there is no room for another stream");
+    } else {
+        run(s);
+    }
+    if (s->hub) hub_leave(s->hub);
+    hub_release(s->hub);
+}
+
+static void serve(struct stream *s, const Gateway__StreamRequest *request)
+{
+    struct cursor since = {0};
+    if (request->last_event_id[0] && cursor_parse(request->last_event_id, &since))
+        return http_problem_text(s->x, ERR_INVALID, "lastEventId: the id of an event, epoch-seq");
+    sort_channels(s);
+    if (enter(s->sse)) {
+        join_and_run(s, &since);
+        leave(s->sse);
+        return;
+    }
+    http_add_header(s->x, "Retry-After", "3");
+    http_problem_status(s->x, 503, "unavailable", "there is no room for another stream");
+}
+
+void sse_handle(struct sse *sse, struct http_exchange *x, const struct principal *principal)
+{
+    ProtobufCMessage *request = NULL;
+    struct stream *s = calloc(1, sizeof *s);
+    if (!s || json_read("{}", 2, &gateway__stream_request__descriptor, &request, NULL)) {
+        free(s);
+        return http_problem_text(x, ERR_NO_MEMORY, "out of memory");
+    }
+    s->sse = sse;
+    s->x = x;
+    s->principal = principal;
+    buf_init(&s->out, PIECE_MAX + (size_t)HUB_QUEUE_BYTES * 4);
+    Gateway__StreamRequest *typed = (Gateway__StreamRequest *)request;
+    if (read_request(s, typed) && read_channels(s, typed)) serve(s, typed);
+    buf_release(&s->out);
+    protobuf_c_message_free_unpacked(request, NULL);
+    free(s);
+}
