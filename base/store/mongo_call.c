@@ -78,15 +78,20 @@ static enum err attempt_timed(struct call *call, enum err (*attempt)(struct call
 
     enum err e = attempt(call, arg);
     /* libmongoc has one error for a broken connection and for an answer that does not come. */
-    if (e == ERR_UNAVAILABLE && clock_mono_ms() - started_ms >= answer_ms) return ERR_TIMEOUT;
+    if (e == ERR_UNAVAILABLE && clock_mono_ms() - started_ms >= answer_ms * 7 / 8)
+        return ERR_TIMEOUT;
     return e;
 }
 
 enum err mongo_run(struct mongo *m, const struct collection *c, enum call_kind kind,
                    enum err (*attempt)(struct call *call, void *arg), void *arg)
 {
-    int64_t repeat_until_ms = clock_mono_ms() + m->store->timeout_ms / 4;
-    struct call call = {.mongo = m, .declared = c, .client = mongoc_client_pool_pop(m->pool)};
+    int64_t started_ms = clock_mono_ms();
+    int64_t repeat_until_ms = started_ms + m->store->timeout_ms / 4;
+    struct call call = {.mongo = m,
+                        .declared = c,
+                        .client = mongoc_client_pool_pop(m->pool),
+                        .until_ms = started_ms + m->store->timeout_ms};
 
     if (!call.client)
         return err_set(store_detail(), ERR_TIMEOUT, "no connection became free in time");
@@ -135,7 +140,7 @@ enum err mongo_uri(const char *url, const struct store *store, mongoc_uri_t **re
         return err_set(detail, ERR_INVALID, "store URL: no database: mongodb://host/database");
     }
 
-    int32_t all_ms = store->timeout_ms > INT32_MAX ? INT32_MAX : (int32_t)store->timeout_ms;
+    int32_t all_ms = (int32_t)store->timeout_ms;
     int32_t quarter_ms = all_ms >= 4 ? all_ms / 4 : 1, half_ms = 2 * quarter_ms;
     bool ok =
         mongoc_uri_set_option_as_int32(uri, MONGOC_URI_WAITQUEUETIMEOUTMS, quarter_ms) &&

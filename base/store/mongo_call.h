@@ -28,6 +28,7 @@ struct call {
     const struct collection *declared;
     mongoc_client_t *client;
     mongoc_collection_t *collection;
+    int64_t until_ms; /* an attempt of several steps gives up then */
 };
 
 enum call_kind { CALL_ONCE, CALL_REPEATABLE };

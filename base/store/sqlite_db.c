@@ -66,6 +66,13 @@ void db_close(struct db *db)
     *db = (struct db){.handle = NULL};
 }
 
+void db_deadline(struct db *db, int64_t until_ms)
+{
+    int64_t left_ms = until_ms - clock_mono_ms();
+    db->until_ms = until_ms;
+    sqlite3_busy_timeout(db->handle, left_ms > 1 ? (int)left_ms : 1);
+}
+
 enum err db_err(struct db *db)
 {
     int code = db->handle ? sqlite3_extended_errcode(db->handle) : SQLITE_NOMEM;

@@ -27,6 +27,10 @@ struct db {
 enum err db_open(struct db *db, const char *path, int64_t timeout_ms, struct err_detail *detail);
 void db_close(struct db *db); /* accepts a zeroed one */
 
+/* What runs from now on ends at clock_mono_ms() == until_ms, waiting for other processes included.
+ */
+void db_deadline(struct db *db, int64_t until_ms);
+
 /* The error of the last call on the connection, with the reason in store_detail(). */
 enum err db_err(struct db *db);
 

@@ -11,6 +11,7 @@
 
 #define POOL_DEFAULT       8
 #define TIMEOUT_DEFAULT_MS 5000
+#define TIMEOUT_MAX_MS     (24 * 60 * 60 * 1000) /* as good as for ever, and fits an int */
 
 struct store_cursor {
     struct buf page;
@@ -70,6 +71,7 @@ enum err store_open(const struct store_options *options, const struct store_coll
     s->driver = driver;
     s->pool_max = options->pool_max ? options->pool_max : POOL_DEFAULT;
     s->timeout_ms = options->timeout_ms > 0 ? options->timeout_ms : TIMEOUT_DEFAULT_MS;
+    if (s->timeout_ms > TIMEOUT_MAX_MS) s->timeout_ms = TIMEOUT_MAX_MS;
 
     enum err e = declare(s, collections, detail);
     if (!e) e = driver->open(s, options, &s->db, detail);

@@ -6,6 +6,8 @@
  */
 #include "base/store/mongo_call.h"
 
+#include "base/clock.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -136,8 +138,7 @@ static bson_t *find_options(const struct call *call, const struct search *s)
     const struct query *q = s->query;
     int direction = q->descending ? -1 : 1;
     unsigned batch = call->mongo->ferretdb && q->limit > FERRETDB_BATCH ? FERRETDB_BATCH : q->limit;
-    bson_t *options = BCON_NEW("limit", BCON_INT64(q->limit), "batchSize", BCON_INT64(batch),
-                               "maxTimeMS", BCON_INT64(call->mongo->store->timeout_ms * 3 / 8 + 1));
+    bson_t *options = BCON_NEW("limit", BCON_INT64(q->limit), "batchSize", BCON_INT64(batch));
     bson_t sort;
 
     bson_append_document_begin(options, "sort", -1, &sort);
@@ -145,6 +146,9 @@ static bson_t *find_options(const struct call *call, const struct search *s)
         bson_append_int32(&sort, call->declared->fields[q->sort], -1, direction);
     bson_append_int32(&sort, "_id", -1, direction);
     bson_append_document_end(options, &sort);
+    /* FerretDB would break the cursor's later batches off with an error of its own. */
+    if (!call->mongo->ferretdb)
+        bson_append_int64(options, "maxTimeMS", -1, call->mongo->store->timeout_ms * 3 / 8 + 1);
     if (s->ids_only) BCON_APPEND(options, "projection", "{", "_id", BCON_INT32(1), "}");
     return options;
 }
@@ -160,10 +164,13 @@ static enum err find(struct call *call, void *arg)
     bson_error_t error;
 
     buf_clear(s->page); /* of an attempt before */
-    while (mongoc_cursor_next(cursor, &document))
+    while (mongoc_cursor_next(cursor, &document)) {
+        if (clock_mono_ms() > call->until_ms)
+            return err_set(store_detail(), ERR_TIMEOUT, "the page was not read in time");
         if (buf_add(s->page, bson_get_data(document), document->len))
             return err_set(store_detail(), s->page->error, "the page is larger than %d bytes",
                            STORE_PAGE_SIZE_MAX);
+    }
     return mongoc_cursor_error(cursor, &error) ? mongo_err(&error) : OK;
 }
 

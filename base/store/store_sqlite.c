@@ -87,7 +87,7 @@ static enum err write_begin(struct sqlite *s)
     int64_t until_ms = clock_mono_ms() + s->store->timeout_ms;
     enum err e = turn_take(&s->writing, until_ms);
     if (e) return e;
-    s->writer.until_ms = until_ms;
+    db_deadline(&s->writer, until_ms);
     e = db_begin(&s->writer);
     if (e) turn_give(&s->writing);
     return e;
@@ -128,11 +128,9 @@ static enum err take_reader(struct sqlite *s, struct db **ret)
     while (s->free_count == 0 && !e)
         if (pthread_cond_timedwait(&s->returned, &s->pool_lock, &until) != 0 && s->free_count == 0)
             e = err_set(store_detail(), ERR_TIMEOUT, "no connection became free in time");
-    if (!e) {
-        *ret = s->free_readers[--s->free_count];
-        (*ret)->until_ms = until_ms;
-    }
+    if (!e) *ret = s->free_readers[--s->free_count];
     pthread_mutex_unlock(&s->pool_lock);
+    if (!e) db_deadline(*ret, until_ms);
     return e;
 }
 

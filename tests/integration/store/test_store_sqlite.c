@@ -258,6 +258,47 @@ static void a_file_locked_by_another_process_is_a_timeout(void **state)
     store_close(impatient);
 }
 
+/* Sixteen comparisons for each of 20,000 documents take much longer than a millisecond. */
+static void a_search_that_takes_too_long_is_interrupted(void **state)
+{
+    static const char *const columns[] = {"price", "account", "key", "_id"};
+    struct fixture *f = *state;
+    const struct store_options options = {.url = f->url, .timeout_ms = 1};
+    bson_t filter = BSON_INITIALIZER, one;
+    struct store *impatient;
+    uint64_t count = 99;
+
+    for (unsigned done = 0; done < 20000; done += STORE_BULK_MAX) {
+        bson_t *batch[STORE_BULK_MAX];
+        for (unsigned n = 0; n < STORE_BULK_MAX; n++) {
+            char id[16];
+            (void)snprintf(id, sizeof id, "s%06u", done + n);
+            batch[n] = order(id, "alice", 1);
+        }
+        assert_ok(store_put_many(f->store, "orders", (const bson_t *const *)batch, STORE_BULK_MAX));
+        for (unsigned n = 0; n < STORE_BULK_MAX; n++)
+            bson_destroy(batch[n]);
+    }
+    for (unsigned n = 0; n < 4; n++) {
+        bson_append_document_begin(&filter, columns[n], -1, &one);
+        for (unsigned w = 0; w < 4; w++) {
+            const char *word = (const char *[]){"$gt", "$gte", "$lt", "$lte"}[w];
+            if (n == 0)
+                bson_append_int64(&one, word, -1, w < 2 ? 0 : 2);
+            else
+                bson_append_utf8(&one, word, -1, w < 2 ? "a" : "z", -1);
+        }
+        bson_append_document_end(&filter, &one);
+    }
+    assert_ok(store_open(&options, contract_collections, &impatient, NULL));
+    assert_err(store_count(impatient, "orders", &filter, &count), ERR_TIMEOUT);
+    assert_int_equal(count, 99);
+    assert_ok(store_count(f->store, "orders", &filter, &count));
+    assert_int_equal(count, 20000);
+    store_close(impatient);
+    bson_destroy(&filter);
+}
+
 static void an_index_that_comes_back_is_filled_again(void **state)
 {
     static const struct store_index by_tag[] = {
@@ -344,6 +385,7 @@ int main(void)
         cmocka_unit_test_teardown(a_full_disk_loses_nothing, unmount),
         cmocka_unit_test(a_file_that_is_not_ours_is_refused),
         CONTRACT_TEST(a_file_locked_by_another_process_is_a_timeout),
+        CONTRACT_TEST(a_search_that_takes_too_long_is_interrupted),
         CONTRACT_TEST(an_index_that_comes_back_is_filled_again),
         CONTRACT_TEST(an_index_serves_its_fields_and_the_order_of_ids),
         CONTRACT_TEST(statements_come_and_go),
