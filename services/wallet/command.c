@@ -200,7 +200,7 @@ void command_add_release(struct buf *out, size_t settlement, uint64_t order_id)
 
 void command_settlement_last(struct buf *out, size_t settlement, bool last)
 {
-    if (!out->error) out->data[settlement + PART_LAST_AT] = last;
+    if (!out->error) out->data[settlement + PART_LAST_AT] = last ? 1 : 0;
 }
 
 struct settle_leg settle_leg_get(const struct settlement *s, uint16_t i)

@@ -62,8 +62,8 @@ struct lookup {
 };
 
 /*
- * The documents must have every transfer that the ledger has forgotten. They do, unless so much waits to be
- * written that it may reach beyond the newest ids.
+ * The documents must have every transfer that the ledger has forgotten. They do, unless so much
+ * waits to be written that it may reach beyond the newest ids.
  */
 static enum err wait_for_documents(struct wallet *w, int64_t deadline_ms)
 {

@@ -271,7 +271,7 @@ static enum err recover(struct wallet *w, const struct part_env *env, uint64_t w
                         struct err_detail *detail)
 {
     char directory[PATH_SIZE];
-    if (snprintf(directory, sizeof directory, "%s/wallet-journal", env->data_dir) >= PATH_SIZE)
+    if (snprintf(directory, sizeof directory, "%s/wallet", env->data_dir) >= PATH_SIZE)
         return err_set(detail, ERR_INVALID, "data_dir is too long");
     const struct replica_options options = {
         .directory = directory,
