@@ -222,6 +222,7 @@ static void publish_chunk(struct announce *a, const struct chunk *chunk)
 static void *loop(void *arg)
 {
     struct announce *a = arg;
+    (void)pthread_setname_np(pthread_self(), "trade:events");
     const struct chunk *chunk;
     while ((chunk = stream_take(a->stream, READER_EVENTS, -1))) {
         for (unsigned i = 0; chunk; i++) {

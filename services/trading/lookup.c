@@ -20,7 +20,7 @@ static void find(struct lookup *l, struct pending *p)
 {
     int64_t deadline_ms = p->deadline_ms ? p->deadline_ms : clock_mono_ms() + LOOKUP_TIMEOUT_MS;
     enum err e = project_wait(l->project, p->documents_seq, deadline_ms);
-    if (!e) e = trading_store_order(l->store, l->listings, p->order_id, &p->order);
+    if (!e) e = trading_store_order(l->store, l->listings, p->request.user, p->order_id, &p->order);
     if (e)
         pending_refuse(p, ERR_UNAVAILABLE, "history_unavailable",
                        "the order was placed before; it cannot be shown right now");
@@ -31,6 +31,7 @@ static void find(struct lookup *l, struct pending *p)
 static void *loop(void *arg)
 {
     struct lookup *l = arg;
+    (void)pthread_setname_np(pthread_self(), "trade:lookup");
     struct pending *p;
     while ((p = queue_take(l->queue, -1)))
         find(l, p);

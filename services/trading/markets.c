@@ -192,6 +192,7 @@ static bool wait_again(struct markets *m, const struct err_detail *missing, int6
 static void *run(void *arg)
 {
     struct markets *m = arg;
+    (void)pthread_setname_np(pthread_self(), "trade:start");
     int64_t wait_ms = MARKETS_RETRY_MS;
     for (;;) {
         struct err_detail missing = {""};

@@ -24,10 +24,12 @@ struct project {
     pthread_t thread;
     struct record record;
     struct pile orders, trades;
+    const struct chunk *chunks[PROJECT_CHUNKS_MAX]; /* whose documents are being gathered */
 
     pthread_mutex_t mutex; /* of all below */
     pthread_cond_t changed;
-    uint64_t seq; /* what the documents have */
+    uint64_t seq;        /* what the documents have */
+    uint64_t wanted_seq; /* what somebody waits for */
     bool stopping, healthy;
 };
 
@@ -147,25 +149,44 @@ static bool add_chunk(struct project *p, const struct chunk *chunk)
     return going;
 }
 
+/* Does somebody wait for what is not written yet? */
+static bool in_a_hurry(struct project *p)
+{
+    (void)pthread_mutex_lock(&p->mutex);
+    bool hurry = p->wanted_seq > p->seq;
+    (void)pthread_mutex_unlock(&p->mutex);
+    return hurry;
+}
+
+/* Takes what comes in a while, or what is there if somebody waits. false: stopped meanwhile. */
+static bool gather(struct project *p, size_t *ret_count)
+{
+    bool going = true;
+    size_t count = 0;
+    const struct chunk *chunk = stream_take(p->stream, READER_DOCUMENTS, -1);
+    int64_t until_ms = clock_mono_ms() + PROJECT_LINGER_MS;
+    while (chunk && going) {
+        going = add_chunk(p, chunk);
+        p->chunks[count++] = chunk;
+        if (count == PROJECT_CHUNKS_MAX) break;
+        chunk = stream_take(p->stream, READER_DOCUMENTS, in_a_hurry(p) ? 0 : until_ms);
+    }
+    *ret_count = count;
+    return going;
+}
+
 static void *loop(void *arg)
 {
     struct project *p = arg;
-    const struct chunk *chunks[PROJECT_CHUNKS_MAX];
-    bool going = true;
-    while (going) {
+    (void)pthread_setname_np(pthread_self(), "trade:documents");
+    while (!stream_closed(p->stream)) {
         size_t count = 0;
-        const struct chunk *chunk = stream_take(p->stream, READER_DOCUMENTS, -1);
-        if (!chunk) break;
-        while (chunk && going) {
-            going = add_chunk(p, chunk);
-            chunks[count++] = chunk;
-            chunk = NULL;
-            if (count < PROJECT_CHUNKS_MAX) chunk = stream_take(p->stream, READER_DOCUMENTS, 0);
-        }
+        bool going = gather(p, &count);
+        if (!count) continue;
         going = going && flush(p, &p->trades) && flush(p, &p->orders) &&
-                set_watermark(p, chunks[count - 1]->last_seq);
+                set_watermark(p, p->chunks[count - 1]->last_seq);
         for (size_t i = 0; going && i < count; i++)
-            stream_done(p->stream, READER_DOCUMENTS, chunks[i]);
+            stream_done(p->stream, READER_DOCUMENTS, p->chunks[i]);
     }
     return NULL;
 }
@@ -239,6 +260,11 @@ void project_stop(struct project *p)
 enum err project_wait(struct project *p, uint64_t seq, int64_t deadline_ms)
 {
     struct timespec until = monotonic(deadline_ms);
+    (void)pthread_mutex_lock(&p->mutex);
+    bool wake = p->wanted_seq < seq && p->seq < seq;
+    if (wake) p->wanted_seq = seq;
+    (void)pthread_mutex_unlock(&p->mutex);
+    if (wake) stream_wake(p->stream, READER_DOCUMENTS);
     (void)pthread_mutex_lock(&p->mutex);
     for (int result = 0; p->seq < seq && !p->stopping && result == 0;)
         result = pthread_cond_timedwait(&p->changed, &p->mutex, &until);

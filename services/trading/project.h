@@ -1,7 +1,8 @@
 /*
  * Projection: one thread that writes the stream's closed orders and trades into the store, in bulk,
- * behind everything else, and remembers how far it is. It tries for ever while the store is away;
- * what waits is bounded by the stream.
+ * behind everything else, and remembers how far it is. It lets documents gather for
+ * PROJECT_LINGER_MS, unless somebody waits for them: a write of many costs little more than one of
+ * few. It tries for ever while the store is away; what waits is bounded by the stream.
  */
 #ifndef TRADING_PROJECT_H
 #define TRADING_PROJECT_H
@@ -10,7 +11,8 @@
 #include "listings.h"
 #include "stream.h"
 
-#define PROJECT_CHUNKS_MAX     64
+#define PROJECT_LINGER_MS      200
+#define PROJECT_CHUNKS_MAX     1024
 #define PROJECT_BACKOFF_MS     20 /* after a failure; doubles */
 #define PROJECT_BACKOFF_MAX_MS 2000
 

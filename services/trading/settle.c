@@ -276,6 +276,7 @@ static bool add_chunk(struct settle *s, const struct chunk *chunk)
 static void *loop(void *arg)
 {
     struct settle *s = arg;
+    (void)pthread_setname_np(pthread_self(), "trade:settle");
     const struct chunk *chunks[SETTLE_CHUNKS_MAX];
     bool going = true;
     while (going) {

@@ -185,14 +185,32 @@ static struct chunk *next_wanted(struct stream *s, enum stream_reader reader)
 const struct chunk *stream_take(struct stream *s, enum stream_reader reader, int64_t deadline_ms)
 {
     struct timespec until = {.tv_sec = deadline_ms / 1000, .tv_nsec = deadline_ms % 1000 * 1000000};
-    struct chunk *c = NULL;
+    int result = 0;
     (void)pthread_mutex_lock(&s->mutex);
-    for (int result = 0; !s->closed && !(c = next_wanted(s, reader)) && result == 0;)
+    while (!s->closed && !s->woken[reader] && !next_wanted(s, reader) && result == 0)
         result = deadline_ms < 0 ? pthread_cond_wait(&s->changed[reader], &s->mutex)
                                  : pthread_cond_timedwait(&s->changed[reader], &s->mutex, &until);
+    struct chunk *c = s->closed ? NULL : next_wanted(s, reader);
     if (c) s->next[reader] = c->next;
+    s->woken[reader] = false;
     (void)pthread_mutex_unlock(&s->mutex);
     return c;
+}
+
+void stream_wake(struct stream *s, enum stream_reader reader)
+{
+    (void)pthread_mutex_lock(&s->mutex);
+    s->woken[reader] = true;
+    (void)pthread_cond_signal(&s->changed[reader]);
+    (void)pthread_mutex_unlock(&s->mutex);
+}
+
+bool stream_closed(struct stream *s)
+{
+    (void)pthread_mutex_lock(&s->mutex);
+    bool closed = s->closed;
+    (void)pthread_mutex_unlock(&s->mutex);
+    return closed;
 }
 
 void stream_done(struct stream *s, enum stream_reader reader, const struct chunk *chunk)

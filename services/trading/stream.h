@@ -42,7 +42,7 @@ struct stream {
     struct chunk *first, *last;
     struct chunk *next[READER_COUNT]; /* that the reader takes next; NULL: none yet */
     size_t size, size_max;
-    bool closed;
+    bool closed, woken[READER_COUNT];
 
     /* The writer's: */
     struct buf open;
@@ -74,6 +74,9 @@ MUST_CHECK enum err stream_load(struct stream *s, const uint8_t *data, size_t si
  */
 const struct chunk *stream_take(struct stream *s, enum stream_reader reader, int64_t deadline_ms);
 void stream_done(struct stream *s, enum stream_reader reader, const struct chunk *chunk);
+void stream_wake(struct stream *s,
+                 enum stream_reader reader); /* its take, now or the next, returns */
+bool stream_closed(struct stream *s);
 void stream_close(struct stream *s); /* takers return; what was not taken stays */
 size_t stream_size(struct stream *s);
 

@@ -16,6 +16,8 @@
 #define DEPTH_DEFAULT 50
 #define DEPTH_MAX     500
 #define QUOTES_MAX    100
+#define SCAN_PAGE     500 /* documents read at once to find those of one market, */
+#define SCAN_PAGES    8   /* so often in one call */
 
 /* ---- pages ---- */
 
@@ -228,7 +230,9 @@ void rpc_get_order(Trading__Trading_Service *self, const Trading__GetOrderReques
     enum err e = replica_look(t->replica, look_at_orders, l, deadline_ms);
     if (!e && !l->count) {
         e = project_wait(t->project, l->documents_seq, deadline_ms);
-        if (!e) e = trading_store_order(t->store, &t->machine.listings, l->order_id, &l->orders[0]);
+        if (!e)
+            e = trading_store_order(t->store, &t->machine.listings, l->user, l->order_id,
+                                    &l->orders[0]);
     }
     if (e == ERR_NOT_FOUND || (!e && !id_equal(l->orders[0].user, l->user))) {
         rpc_fail_reason(data, ERR_NOT_FOUND, refusal_word(REFUSED_ORDER),
@@ -242,10 +246,14 @@ void rpc_get_order(Trading__Trading_Service *self, const Trading__GetOrderReques
     }
 }
 
-/* Replies with the first `max` of count orders; there is a next page if there are more. */
-static void reply_orders(struct trading *t, struct rpc_call *call, const struct order_view *orders,
-                         size_t count, size_t max, Trading__ListOrdersResponse_Closure reply)
+/*
+ * Replies with the first `max` of count orders. There is a next page if there are more, or if
+ * nobody has looked at what is below `rest` (0: everything was looked at).
+ */
+static void reply_orders(struct rpc_call *call, const struct order_view *orders, size_t count,
+                         size_t max, uint64_t rest, Trading__ListOrdersResponse_Closure reply)
 {
+    struct trading *t = rpc_call_context(call);
     Trading__ListOrdersResponse response = TRADING__LIST_ORDERS_RESPONSE__INIT;
     char cursor[CURSOR_TEXT_SIZE] = "";
     Trading__Order *pointers[PAGE_MAX];
@@ -260,7 +268,8 @@ static void reply_orders(struct trading *t, struct rpc_call *call, const struct 
                       listings_get(&t->machine.listings, orders[i].market));
         pointers[i] = &messages[i].message;
     }
-    if (count > max) cursor_format(orders[max - 1].id, cursor);
+    if (count > max) rest = orders[max - 1].id;
+    if (rest) cursor_format(rest, cursor);
     response.items = pointers;
     response.next_cursor = cursor;
     reply(&response, call);
@@ -268,8 +277,9 @@ static void reply_orders(struct trading *t, struct rpc_call *call, const struct 
 
 /* What both lists of orders begin with. NULL: the call is ended. */
 static struct order_look *begin_list(struct rpc_call *call, const char *symbol, uint32_t limit,
-                                     const char *cursor, const struct listing **ret_market)
+                                     const char *cursor)
 {
+    const struct listing *market;
     struct trading *t = rpc_call_context(call);
     AUTO_FREE struct order_look *l = calloc(1, sizeof *l);
     if (!l) {
@@ -277,9 +287,9 @@ static struct order_look *begin_list(struct rpc_call *call, const char *symbol, 
         return NULL;
     }
     if (!trading_caller(call, &l->user) || !cursor_parse(call, cursor, &l->before) ||
-        !market_or_all(t, call, symbol, ret_market))
+        !market_or_all(t, call, symbol, &market))
         return NULL;
-    l->market = *ret_market ? (*ret_market)->number : MARKET_ALL;
+    l->market = market ? market->number : MARKET_ALL;
     l->max = page_size(limit, PAGE_DEFAULT, PAGE_MAX);
     enum err e = replica_look(t->replica, look_at_orders, l, rpc_call_deadline_ms(call));
     if (e) {
@@ -293,24 +303,52 @@ void rpc_list_open_orders(Trading__Trading_Service *self, const Trading__ListOpe
                           Trading__ListOrdersResponse_Closure reply, void *data)
 {
     (void)self;
-    const struct listing *market;
-    AUTO_FREE struct order_look *l = begin_list(data, q->symbol, q->limit, q->cursor, &market);
-    if (l) reply_orders(rpc_call_context(data), data, l->orders, l->count, l->max, reply);
+    AUTO_FREE struct order_look *l = begin_list(data, q->symbol, q->limit, q->cursor);
+    if (l) reply_orders(data, l->orders, l->count, l->max, 0, reply);
+}
+
+/* Closed orders, of one market or all: how far the documents were read, too. */
+struct closed_orders {
+    size_t count;
+    uint64_t rest; /* nobody has looked below this; 0: there is nothing more, or enough was found */
+    struct order_view found[PAGE_MAX + 1], page[SCAN_PAGE], merged[2 * (PAGE_MAX + 1)];
+};
+
+/* One page of documents is read for all markets, up to SCAN_PAGES for one that is rare among them.
+ */
+static enum err find_closed(struct trading *t, const struct order_look *l, struct closed_orders *c)
+{
+    bool all = l->market == MARKET_ALL;
+    size_t wanted = l->max + 1, size = all ? wanted : SCAN_PAGE;
+    uint64_t before = l->before;
+    for (unsigned i = 0; i < (all ? 1 : SCAN_PAGES); i++) {
+        size_t count = 0;
+        enum err e = trading_store_orders(t->store, &t->machine.listings, l->user, before, c->page,
+                                          size, &count);
+        if (e) return e;
+        for (size_t j = 0; j < count && c->count < wanted; j++)
+            if (all || c->page[j].market == l->market) c->found[c->count++] = c->page[j];
+        if (c->count == wanted || count < size) return OK;
+        before = c->page[count - 1].id;
+    }
+    c->rest = before;
+    return OK;
 }
 
 /*
- * Open ones from the engine and closed ones from the documents, merged. Who was open at the look
- * and is closed in the documents by now is in both: the closed one is newer.
+ * With the open ones, which are the engine's. Who was open at the look and is in the documents by
+ * now is in both: the closed one is newer. Open ones below the part that was read belong to a later
+ * page.
  */
-static size_t merge_orders(const struct order_view *open, size_t open_count,
-                           const struct order_view *closed, size_t closed_count,
-                           struct order_view *ret)
+static size_t merge_orders(const struct order_look *l, struct closed_orders *c)
 {
-    size_t count = 0, i = 0, j = 0;
-    while (i < open_count || j < closed_count) {
-        bool take_closed = i == open_count || (j < closed_count && closed[j].id >= open[i].id);
-        if (take_closed && i < open_count && closed[j].id == open[i].id) i++;
-        ret[count++] = take_closed ? closed[j++] : open[i++];
+    size_t count = 0, i = 0, j = 0, open = l->count;
+    while (open && l->orders[open - 1].id < c->rest)
+        open--;
+    while (i < open || j < c->count) {
+        bool closed = i == open || (j < c->count && c->found[j].id >= l->orders[i].id);
+        if (closed && i < open && c->found[j].id == l->orders[i].id) i++;
+        c->merged[count++] = closed ? c->found[j++] : l->orders[i++];
     }
     return count;
 }
@@ -320,23 +358,20 @@ void rpc_list_orders(Trading__Trading_Service *self, const Trading__ListOrdersRe
 {
     (void)self;
     struct trading *t = rpc_call_context(data);
-    const struct listing *market;
-    size_t count = 0;
-    AUTO_FREE struct order_look *l = begin_list(data, q->symbol, q->limit, q->cursor, &market);
+    AUTO_FREE struct order_look *l = begin_list(data, q->symbol, q->limit, q->cursor);
     if (!l) return;
-    AUTO_FREE struct order_view *closed = calloc(3 * (PAGE_MAX + 1), sizeof *closed);
-    enum err e = closed ? OK : ERR_NO_MEMORY;
+    AUTO_FREE struct closed_orders *c = malloc(sizeof *c);
+    enum err e = c ? OK : ERR_NO_MEMORY;
     if (!e) e = project_wait(t->project, l->documents_seq, rpc_call_deadline_ms(data));
-    if (!e)
-        e = trading_store_orders(t->store, &t->machine.listings, l->user, market, l->before, closed,
-                                 l->max + 1, &count);
-    if (e) {
-        fail(data, e);
-        return;
+    if (!e) {
+        c->count = 0;
+        c->rest = 0;
+        e = find_closed(t, l, c);
     }
-    struct order_view *merged = closed + PAGE_MAX + 1;
-    count = merge_orders(l->orders, l->count, closed, count, merged);
-    reply_orders(t, data, merged, count, l->max, reply);
+    if (e)
+        fail(data, e);
+    else
+        reply_orders(data, c->merged, merge_orders(l, c), l->max, c->rest, reply);
 }
 
 /* ---- trades ---- */

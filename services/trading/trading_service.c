@@ -203,6 +203,8 @@ static enum err ready(void *part, struct err_detail *detail)
     if (stats.failed) return err_set(detail, ERR_IO, "the journal failed: a restart is needed");
     enum err e = markets_ready(t->markets, detail);
     if (e) return e;
+    if (!rpc_client_ready(t->wallet))
+        return err_set(detail, ERR_UNAVAILABLE, "the wallet cannot be reached");
     if (!settle_healthy(t->settle))
         return err_set(detail, ERR_UNAVAILABLE, "the wallet does not settle");
     if (!project_healthy(t->project))

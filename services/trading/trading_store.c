@@ -4,17 +4,12 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#define ORDERS      "orders"
-#define TRADES      "trades"
-#define WATERMARKS  "watermarks"
+#define ORDERS         "orders"
+#define TRADES         "trades"
+#define WATERMARKS     "watermarks"
 
-#define ID_HEX_SIZE 17 /* 16 digits and the NUL: sorts as the number */
-
-static const struct store_index order_indexes[] = {
-    {.name = "by_user", .fields = {"u"}},
-    {.name = "by_user_market", .fields = {"u", "m"}},
-    {.name = NULL},
-};
+#define ID_HEX_SIZE    17 /* 16 digits and the NUL: sorts as the number */
+#define ORDER_KEY_SIZE (ID_TEXT_SIZE + ID_HEX_SIZE - 1)
 
 static const struct store_index trade_indexes[] = {
     {.name = "by_market", .fields = {"m"}},
@@ -24,7 +19,7 @@ static const struct store_index trade_indexes[] = {
 };
 
 const struct store_collection trading_collections[] = {
-    {ORDERS, order_indexes},
+    {ORDERS, NULL},
     {TRADES, trade_indexes},
     {WATERMARKS, NULL},
     {NULL, NULL},
@@ -38,6 +33,12 @@ static void hex_id(uint64_t id, char ret[static ID_HEX_SIZE])
     for (int i = 15; i >= 0; i--, id >>= 4)
         ret[i] = digits[id & 15];
     ret[16] = 0;
+}
+
+static void order_key(struct id user, uint64_t order_id, char ret[static ORDER_KEY_SIZE])
+{
+    id_format(user, ret);
+    hex_id(order_id, ret + ID_TEXT_SIZE - 1);
 }
 
 static void add_text(bson_t *d, const char *key, const char *text)
@@ -71,9 +72,10 @@ static void add_user(bson_t *d, const char *key, struct id user)
 
 void order_to_bson(const struct order_view *o, const struct listing *market, bson_t *ret)
 {
+    char key[ORDER_KEY_SIZE];
+    order_key(o->user, o->id, key);
     bson_reinit(ret);
-    add_id(ret, o->id);
-    add_user(ret, "u", o->user);
+    add_text(ret, "_id", key);
     add_text(ret, "m", market->symbol);
     if (o->client_id.size) add_text(ret, "c", o->client_id.text);
     /* side, type, time in force, status, reason: one digit or two each */
@@ -125,13 +127,21 @@ static const char *text_of(const bson_t *d, const char *key)
     return bson_iter_utf8(&i, NULL);
 }
 
-static bool id_of(const bson_t *d, uint64_t *ret)
+static bool hex_parse(const char *text, uint64_t *ret)
 {
-    const char *text = text_of(d, "_id");
     char *end;
-    if (strlen(text) != 16) return false;
+    if (strlen(text) != ID_HEX_SIZE - 1) return false;
     *ret = strtoull(text, &end, 16);
     return !*end;
+}
+
+static bool key_parse(const char *key, struct id *ret_user, uint64_t *ret_order_id)
+{
+    char user[ID_TEXT_SIZE];
+    if (strlen(key) != ORDER_KEY_SIZE - 1) return false;
+    memcpy(user, key, ID_TEXT_SIZE - 1);
+    user[ID_TEXT_SIZE - 1] = 0;
+    return id_parse(user, ret_user) && hex_parse(key + ID_TEXT_SIZE - 1, ret_order_id);
 }
 
 static enum err order_from_bson(const bson_t *d, struct listings *listings, struct order_view *ret)
@@ -141,7 +151,7 @@ static enum err order_from_bson(const bson_t *d, struct listings *listings, stru
     int64_t kinds = number_of(d, "k");
     const char *client_id = text_of(d, "c");
     size_t size = strlen(client_id);
-    if (!market || !id_of(d, &o.id) || !id_parse(text_of(d, "u"), &o.user)) return ERR_CORRUPT;
+    if (!market || !key_parse(text_of(d, "_id"), &o.user, &o.id)) return ERR_CORRUPT;
     if (size > CLIENT_ID_MAX || kinds >> 16 < 0 || kinds >> 16 >= REASON_COUNT) return ERR_CORRUPT;
 
     o.market = market->number;
@@ -163,20 +173,28 @@ static enum err order_from_bson(const bson_t *d, struct listings *listings, stru
     return OK;
 }
 
-enum err trading_store_order(struct store *s, struct listings *listings, uint64_t order_id,
-                             struct order_view *ret)
+enum err trading_store_order(struct store *s, struct listings *listings, struct id user,
+                             uint64_t order_id, struct order_view *ret)
 {
     AUTO_BSON bson_t *document = NULL;
-    char id[ID_HEX_SIZE];
-    hex_id(order_id, id);
-    enum err e = store_find_id(s, ORDERS, id, &document);
+    char key[ORDER_KEY_SIZE];
+    order_key(user, order_id, key);
+    enum err e = store_find_id(s, ORDERS, key, &document);
     if (e) return e;
     return order_from_bson(document, listings, ret);
 }
 
-/* Newest first, below an id. The filter is the caller's to add to. */
-static enum err find_below(struct store *s, const char *collection, bson_t *filter, uint64_t before,
-                           size_t max, struct store_cursor **ret)
+static enum err find_newest(struct store *s, const char *collection, const bson_t *filter,
+                            size_t max, struct store_cursor **ret)
+{
+    const struct store_find find = {
+        .filter = filter, .sort = "_id", .descending = true, .limit = (unsigned)max};
+    return store_find(s, collection, &find, ret);
+}
+
+/* Trades below an id. The filter is the caller's to add to. */
+static enum err find_trades(struct store *s, bson_t *filter, uint64_t before, size_t max,
+                            struct store_cursor **ret)
 {
     bson_t below;
     char id[ID_HEX_SIZE];
@@ -186,22 +204,26 @@ static enum err find_below(struct store *s, const char *collection, bson_t *filt
         add_text(&below, "$lt", id);
         CHECK(bson_append_document_end(filter, &below));
     }
-    const struct store_find find = {
-        .filter = filter, .sort = "_id", .descending = true, .limit = (unsigned)max};
-    return store_find(s, collection, &find, ret);
+    return find_newest(s, TRADES, filter, max, ret);
 }
 
 enum err trading_store_orders(struct store *s, struct listings *listings, struct id user,
-                              const struct listing *market, uint64_t before, struct order_view *ret,
-                              size_t max, size_t *ret_count)
+                              uint64_t before, struct order_view *ret, size_t max,
+                              size_t *ret_count)
 {
     AUTO_BSON bson_t *filter = bson_new();
     AUTO_CURSOR struct store_cursor *cursor = NULL;
     const bson_t *document;
+    bson_t range;
+    char from[ORDER_KEY_SIZE], below[ORDER_KEY_SIZE];
     size_t count = 0;
-    add_user(filter, "u", user);
-    if (market) add_text(filter, "m", market->symbol);
-    enum err e = find_below(s, ORDERS, filter, before, max, &cursor);
+    order_key(user, 0, from);
+    order_key(user, before ? before : UINT64_MAX, below);
+    CHECK(bson_append_document_begin(filter, "_id", -1, &range));
+    add_text(&range, "$gt", from);
+    add_text(&range, "$lt", below);
+    CHECK(bson_append_document_end(filter, &range));
+    enum err e = find_newest(s, ORDERS, filter, max, &cursor);
     while (!e && !(e = store_cursor_next(cursor, &document)))
         e = order_from_bson(document, listings, &ret[count++]);
     if (e != ERR_NOT_FOUND) return e;
@@ -217,14 +239,14 @@ enum err trading_store_trades(struct store *s, const struct listing *market, uin
     const bson_t *d;
     size_t count = 0;
     add_text(filter, "m", market->symbol);
-    enum err e = find_below(s, TRADES, filter, before, max, &cursor);
+    enum err e = find_trades(s, filter, before, max, &cursor);
     while (!e && !(e = store_cursor_next(cursor, &d))) {
         struct trade *t = &ret[count++];
         *t = (struct trade){.price = number_of(d, "p"),
                             .quantity = number_of(d, "q"),
                             .executed_ms = number_of(d, "t"),
                             .taker_side = (uint8_t)number_of(d, "k")};
-        if (!id_of(d, &t->id)) e = ERR_CORRUPT;
+        if (!hex_parse(text_of(d, "_id"), &t->id)) e = ERR_CORRUPT;
     }
     if (e != ERR_NOT_FOUND) return e;
     *ret_count = count;
@@ -242,7 +264,7 @@ enum err trading_store_own_trades(struct store *s, struct listings *listings,
     size_t count = 0;
     add_user(filter, buys ? "b" : "e", query->user);
     if (query->market) add_text(filter, "m", query->market->symbol);
-    enum err e = find_below(s, TRADES, filter, query->before, max, &cursor);
+    enum err e = find_trades(s, filter, query->before, max, &cursor);
     while (!e && !(e = store_cursor_next(cursor, &d))) {
         struct stored_trade *t = &ret[count++];
         t->market = listings_find(listings, text_of(d, "m"));
@@ -255,7 +277,7 @@ enum err trading_store_own_trades(struct store *s, struct listings *listings,
             .executed_ms = number_of(d, "t"),
             .side = (uint8_t)query->side,
         };
-        if (!t->market || !id_of(d, &t->trade.fill.trade_id)) e = ERR_CORRUPT;
+        if (!t->market || !hex_parse(text_of(d, "_id"), &t->trade.fill.trade_id)) e = ERR_CORRUPT;
     }
     if (e != ERR_NOT_FOUND) return e;
     *ret_count = count;

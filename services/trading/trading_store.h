@@ -4,7 +4,8 @@
  * scales of the market's assets. Thread-safe but for the writer's functions; every call may block
  * on the store.
  *
- *   orders      _id order id (16 hex digits), u user, m symbol, and the order's fields
+ *   orders      _id user and order id (32 and 16 hex digits), m symbol, and the order's fields: a
+ *               user's orders are a range of _id, so they need no other index
  *   trades      _id trade id (16 hex digits), m symbol, b buyer, e seller, and both sides' fields
  *   watermarks  _id "trading-<shard>", seq: everything up to this of the journal is in the
  * documents
@@ -28,15 +29,16 @@ void trade_to_bson(const struct execution *x, const struct order_view *taker,
                    const struct listing *market, bson_t *ret);
 
 /* ERR_NOT_FOUND. ERR_CORRUPT: not what order_to_bson writes, or of a market nobody knows. */
-MUST_CHECK enum err trading_store_order(struct store *s, struct listings *listings,
+MUST_CHECK enum err trading_store_order(struct store *s, struct listings *listings, struct id user,
                                         uint64_t order_id, struct order_view *ret);
+
 /*
- * Pages, newest first: at most max below before (0: all). market NULL: every market. Return how
- * many in ret_count.
+ * Pages, newest first: at most max below before (0: all), at most STORE_FIND_MAX. How many in
+ * ret_count.
  */
 MUST_CHECK enum err trading_store_orders(struct store *s, struct listings *listings, struct id user,
-                                         const struct listing *market, uint64_t before,
-                                         struct order_view *ret, size_t max, size_t *ret_count);
+                                         uint64_t before, struct order_view *ret, size_t max,
+                                         size_t *ret_count);
 MUST_CHECK enum err trading_store_trades(struct store *s, const struct listing *market,
                                          uint64_t before, struct trade *ret, size_t max,
                                          size_t *ret_count);

@@ -126,7 +126,8 @@ static void depth_events_alone_rebuild_the_book(void **state)
         char price[32], quantity[32];
     } asks[64];
     size_t count = 0;
-    uint64_t update_id = 0;
+    uint64_t update_id =
+        ((const Trading__DepthEvent *)nth("BTC-USDT", "market.depth", 0))->first_update_id - 1;
     for (size_t n = 0; update_id < depth->last_update_id; n++) {
         assert_eventually(count_of("BTC-USDT", "market.depth") > n);
         const Trading__DepthEvent *e =
@@ -173,6 +174,16 @@ static void trades_and_prices_go_to_everybody(void **state)
                "50000.00000000") == 0);
 }
 
+/* A subscriber hears what is published once it is connected: asks until it is. */
+static bool heard_an_order(void)
+{
+    Trading__Order *cancelled = NULL, *order = place(house, EVE, BUY("0.001", "10000"));
+    assert_ok(try_cancel(house, EVE, order->order_id, &cancelled, NULL));
+    free_order(cancelled);
+    free_order(order);
+    return count_of(EVE, "order.cancelled") > 0 && count_of("BTC-USDT", "market.depth") > 0;
+}
+
 static int open_house(void **state)
 {
     static const char *const topics[] = {"trading.market", "trading.user", NULL};
@@ -190,6 +201,8 @@ static int open_house(void **state)
         fail_msg("%s", detail.text);
     credit(house, ANN, "USDT", "100000");
     credit(house, BOB, "BTC", "10");
+    credit(house, EVE, "USDT", "100");
+    assert_eventually(heard_an_order());
     return 0;
 }
 

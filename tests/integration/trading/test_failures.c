@@ -108,7 +108,8 @@ static void a_cancel_without_a_wallet_is_answered_when_it_is_back(void **state)
                ERR_TIMEOUT); /* done, but its money is not back yet: the outcome is not told */
     house_start_wallet(house);
     house_wait_ready(house);
-    free_order(place(house, ANN, BUY("1", "40000"))); /* waits for the settlement before it */
+    assert_eventually(try_place(house, ANN, BUY("1", "40000"), &cancelled, NULL) == OK);
+    free_order(cancelled);
     assert_eventually(try_cancel(house, ANN, order->order_id, &cancelled, NULL) == ERR_NOT_FOUND);
     Trading__Order *now = get_order(house, ANN, order->order_id);
     assert_int_equal(now->status, TRADING__ORDER_STATUS__CANCELLED);
