@@ -34,16 +34,16 @@ void hashing_make_dummy(unsigned cost, char ret[static HASH_SIZE])
     (void)snprintf(ret, HASH_SIZE, "%.29s...............................", salt);
 }
 
-bool hashing_matches(const char *password, const char *hash)
+enum err hashing_matches(const char *password, const char *hash, bool *ret)
 {
     struct crypt_data *data = calloc(1, sizeof *data);
-    if (!data) return false;
+    if (!data) return ERR_NO_MEMORY;
     const char *again = crypt_r(password, hash, data);
     size_t size = strlen(hash);
-    bool equal = again && strlen(again) == size && crypt_equal(again, hash, size);
+    *ret = again && strlen(again) == size && crypt_equal(again, hash, size);
     explicit_bzero(data, sizeof *data);
     free(data);
-    return equal;
+    return OK;
 }
 
 struct hashing_pool {
@@ -85,12 +85,19 @@ enum err hashing_pool_submit(struct hashing_pool *p, struct hashing_job *job)
     return queue_put(p->queue, job);
 }
 
-void hashing_pool_free(struct hashing_pool *p)
+void hashing_pool_stop(struct hashing_pool *p)
 {
     if (!p) return;
     if (p->queue) queue_close(p->queue);
     for (unsigned i = 0; i < p->threads; i++)
         (void)pthread_join(p->thread[i], NULL);
+    p->threads = 0;
+}
+
+void hashing_pool_free(struct hashing_pool *p)
+{
+    if (!p) return;
+    hashing_pool_stop(p);
     queue_free(p->queue);
     free(p);
 }

@@ -19,7 +19,8 @@ MUST_CHECK enum err hashing_make(const char *password, unsigned cost, char ret[s
 /* A well-formed hash that no password has: verifying against it takes as long as any other. Quick.
  */
 void hashing_make_dummy(unsigned cost, char ret[static HASH_SIZE]);
-bool hashing_matches(const char *password, const char *hash);
+/* ERR_NO_MEMORY: not known. */
+MUST_CHECK enum err hashing_matches(const char *password, const char *hash, bool *ret);
 
 struct hashing_pool;
 
@@ -30,8 +31,13 @@ struct hashing_job {
 
 MUST_CHECK enum err hashing_pool_new(unsigned threads, unsigned queue_max,
                                      struct hashing_pool **ret);
-/* ERR_EXHAUSTED: queue_max wait already. The job stays the caller's until it runs. */
+/* ERR_EXHAUSTED: queue_max wait already. ERR_CLOSED: stopped. The job stays the caller's until it
+ * runs. */
 MUST_CHECK enum err hashing_pool_submit(struct hashing_pool *p, struct hashing_job *job);
-void hashing_pool_free(struct hashing_pool *p); /* runs what waits, then returns; accepts NULL */
+/* Takes no more jobs, runs those that wait, then returns; accepts NULL. Blocks as long as they
+ * take.
+ */
+void hashing_pool_stop(struct hashing_pool *p);
+void hashing_pool_free(struct hashing_pool *p); /* stops first; accepts NULL */
 
 #endif

@@ -109,7 +109,8 @@ enum err refresh_parse(const struct principal_key *key, const char *text,
 
 enum refresh session_refresh(struct session *s, int64_t generation, int64_t now_ms)
 {
-    if (s->revoked || now_ms >= s->expires_ms) return REFRESH_EXPIRED;
+    if (now_ms >= s->expires_ms) return REFRESH_EXPIRED;
+    if (s->revoked) return REFRESH_REVOKED;
     if (generation != s->generation) {
         s->revoked = true;
         return REFRESH_REUSED;

@@ -65,7 +65,7 @@ MUST_CHECK enum err refresh_parse(const struct principal_key *key, const char *t
                                   int64_t *ret_generation);
 
 /* What a genuine refresh token of this generation does to its session. */
-enum refresh { REFRESH_ROTATED, REFRESH_EXPIRED, REFRESH_REUSED };
+enum refresh { REFRESH_ROTATED, REFRESH_EXPIRED, REFRESH_REVOKED, REFRESH_REUSED };
 enum refresh session_refresh(struct session *s, int64_t generation, int64_t now_ms);
 
 #endif

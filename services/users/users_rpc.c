@@ -9,8 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define DENY_LIST "session" /* the gateway asks the same list */
-#define DENY_MS   ((TOKEN_VALID_S + 60) * 1000LL)
+#define DENY_LIST     "session" /* the gateway asks the same list */
+#define DENY_MS       ((TOKEN_VALID_S + 60) * 1000LL)
+
+#define CONFLICTS_MAX 8 /* others that change a session at the same time */
 
 /* ---- replies ---- */
 
@@ -51,26 +53,62 @@ static void fail_store(struct rpc_call *call, enum err e)
     rpc_fail(call, e, "the users' documents: %s", err_text(e));
 }
 
-static void reply_tokens(struct users *users, const struct user *u, const struct session *s,
-                         Users__Tokens_Closure reply, struct rpc_call *call)
-{
-    char access[TOKEN_TEXT_MAX], refresh[REFRESH_TEXT_SIZE];
-    struct user_message message;
-    struct token_claims claims = {.role = u->role, .issued_s = clock_wall_ms() / 1000};
-    claims.expires_s = claims.issued_s + TOKEN_VALID_S;
-    memcpy(claims.user_id, u->user_id, sizeof u->user_id);
-    memcpy(claims.session_id, s->session_id, sizeof s->session_id);
-    enum err e = token_issue(users->keys, &claims, access);
-    if (e) return rpc_fail(call, e, "no token could be signed");
+/* A session that is about to begin or go on, with its access token. */
+struct grant {
+    struct user user;
+    struct session session;
+    char access[TOKEN_TEXT_MAX];
+};
 
-    refresh_format(users->principal_key, s, refresh);
+/* Before the session is stored: what cannot be signed changes nothing. */
+static enum err sign(struct users *users, struct grant *g)
+{
+    struct token_claims claims = {.role = g->user.role, .issued_s = clock_wall_ms() / 1000};
+    claims.expires_s = claims.issued_s + TOKEN_VALID_S;
+    memcpy(claims.user_id, g->user.user_id, sizeof g->user.user_id);
+    memcpy(claims.session_id, g->session.session_id, sizeof g->session.session_id);
+    return token_issue(users->keys, &claims, g->access);
+}
+
+static void reply_grant(struct users *users, struct grant *g, Users__Tokens_Closure reply,
+                        struct rpc_call *call)
+{
+    char refresh[REFRESH_TEXT_SIZE];
+    struct user_message message;
+    refresh_format(users->principal_key, &g->session, refresh);
     Users__Tokens tokens = USERS__TOKENS__INIT;
-    tokens.access_token = access;
+    tokens.access_token = g->access;
     tokens.token_type = (char *)"Bearer";
     tokens.expires_in = TOKEN_VALID_S;
     tokens.refresh_token = refresh;
-    tokens.user = user_to_proto(u, &message);
+    tokens.user = user_to_proto(&g->user, &message);
     reply(&tokens, call);
+}
+
+/* ---- what waits for the pool ---- */
+
+static void submit(struct users *users, struct hashing_job *own_job, struct rpc_call *call)
+{
+    enum err e = hashing_pool_submit(users->hashing, own_job);
+    if (!e) return;
+    free(own_job);
+    if (e == ERR_EXHAUSTED)
+        rpc_fail(call, e, "too many people are logging in right now; try again in a few seconds");
+    else
+        rpc_fail(call, e, "%s", err_text(e));
+}
+
+/* false: nobody waits for it any more, and its call has ended. */
+static bool is_wanted(struct users *users, struct rpc_call *call)
+{
+    bool stopping = atomic_load(&users->stopping);
+    if (stopping)
+        rpc_fail(call, ERR_CLOSED, "%s", err_text(ERR_CLOSED));
+    else if (rpc_call_cancelled(call))
+        rpc_fail(call, ERR_CANCELLED, "nobody waits for this any more");
+    else
+        return true;
+    return false;
 }
 
 /* ---- register, create an admin ---- */
@@ -98,34 +136,25 @@ static void finish_registration(struct registration *r)
 static void run_registration(struct hashing_job *job)
 {
     struct registration *r = (struct registration *)job;
-    if (rpc_call_cancelled(r->call))
-        rpc_fail(r->call, ERR_CANCELLED, "nobody waits for this registration any more");
-    else
-        finish_registration(r);
+    if (is_wanted(r->users, r->call)) finish_registration(r);
     free(r);
 }
 
-static void submit(struct users *users, struct hashing_job *own_job, struct rpc_call *call)
-{
-    enum err e = hashing_pool_submit(users->hashing, own_job);
-    if (!e) return;
-    free(own_job);
-    rpc_fail(call, e, "too many people are logging in right now; try again in a few seconds");
-}
-
-static void create_user(struct rpc_call *call, struct user *u, const char *password,
+static void create_user(struct rpc_call *call, const Users__RegisterRequest *req, enum role role,
                         Users__User_Closure reply)
 {
+    struct user u = {.role = role, .created_ms = clock_wall_ms()};
     struct err_detail detail = {0};
-    if (user_check_password(password, &detail))
-        return rpc_fail_field(call, "password", "%s", detail.text);
+    const char *field = "password";
+    if (user_set_names(&u, req->email, req->username, &field, &detail) ||
+        user_check_password(req->password, &detail))
+        return rpc_fail_field(call, field, "%s", detail.text);
 
     struct registration *r = calloc(1, sizeof *r);
     if (!r) return rpc_fail(call, ERR_NO_MEMORY, "out of memory");
-    u->created_ms = clock_wall_ms();
-    id_format(id_new(), u->user_id);
+    id_format(id_new(), u.user_id);
     *r = (struct registration){
-        {run_registration}, rpc_call_context(call), call, reply, password, *u};
+        {run_registration}, rpc_call_context(call), call, reply, req->password, u};
     submit(r->users, &r->job, call);
 }
 
@@ -133,26 +162,18 @@ static void rpc_register_user(Users__Users_Service *self, const Users__RegisterR
                               Users__User_Closure reply, void *closure_data)
 {
     (void)self;
-    struct rpc_call *call = closure_data;
-    struct user u = {.role = ROLE_USER};
-    struct err_detail detail = {0};
-    const char *field = NULL;
-    if (user_set_names(&u, req->email, req->username, &field, &detail))
-        return rpc_fail_field(call, field, "%s", detail.text);
-    create_user(call, &u, req->password, reply);
+    create_user(closure_data, req, ROLE_USER, reply);
 }
 
 static void rpc_create_admin(Users__Users_Service *self, const Users__CreateAdminRequest *req,
                              Users__User_Closure reply, void *closure_data)
 {
     (void)self;
-    struct rpc_call *call = closure_data;
-    struct user u = {.role = ROLE_ADMIN};
-    struct err_detail detail = {0};
-    const char *field = NULL;
-    if (user_set_names(&u, req->email, req->username, &field, &detail))
-        return rpc_fail_field(call, field, "%s", detail.text);
-    create_user(call, &u, req->password, reply);
+    Users__RegisterRequest same = USERS__REGISTER_REQUEST__INIT;
+    same.email = req->email;
+    same.username = req->username;
+    same.password = req->password;
+    create_user(closure_data, &same, ROLE_ADMIN, reply);
 }
 
 /* ---- log in ---- */
@@ -165,36 +186,42 @@ struct login {
     const Users__LoginRequest *req;
 };
 
+static enum err begin_session(struct users *users, struct grant *g)
+{
+    struct session *s = &g->session;
+    *s = (struct session){.generation = 1, .created_ms = clock_wall_ms()};
+    s->expires_ms = s->created_ms + SESSION_VALID_MS;
+    id_format(id_random(), s->session_id);
+    memcpy(s->user_id, g->user.user_id, sizeof g->user.user_id);
+    enum err e = sign(users, g);
+    return e ? e : sessions_store_add(users->store, s);
+}
+
+/* An e-mail that nobody has takes as long as a wrong password. */
 static void finish_login(struct login *l)
 {
-    struct user u = {0};
+    struct grant g = {0};
     char email_key[EMAIL_MAX + 1];
     email_to_key(l->req->email, email_key);
-    enum err e = users_store_by_email(l->users->store, email_key, &u);
-    if (e && e != ERR_NOT_FOUND) return fail_store(l->call, e);
+    enum err found = users_store_by_email(l->users->store, email_key, &g.user);
+    if (found && found != ERR_NOT_FOUND) return fail_store(l->call, found);
 
-    bool known = e == OK;
-    bool right = hashing_matches(l->req->password, known ? u.hash : l->users->dummy_hash);
-    if (!known || !right)
+    bool right = false;
+    const char *hash = found == OK ? g.user.hash : l->users->dummy_hash;
+    enum err e = hashing_matches(l->req->password, hash, &right);
+    if (e) return rpc_fail(l->call, e, "%s", err_text(e));
+    if (found || !right)
         return rpc_fail_reason(l->call, ERR_UNAUTHENTICATED, "bad_credentials",
                                "the e-mail or the password is wrong");
-
-    struct session s = {.generation = 1, .created_ms = clock_wall_ms()};
-    s.expires_ms = s.created_ms + SESSION_VALID_MS;
-    id_format(id_random(), s.session_id);
-    memcpy(s.user_id, u.user_id, sizeof u.user_id);
-    e = sessions_store_add(l->users->store, &s);
+    e = begin_session(l->users, &g);
     if (e) return fail_store(l->call, e);
-    reply_tokens(l->users, &u, &s, l->reply, l->call);
+    reply_grant(l->users, &g, l->reply, l->call);
 }
 
 static void run_login(struct hashing_job *job)
 {
     struct login *l = (struct login *)job;
-    if (rpc_call_cancelled(l->call))
-        rpc_fail(l->call, ERR_CANCELLED, "nobody waits for this login any more");
-    else
-        finish_login(l);
+    if (is_wanted(l->users, l->call)) finish_login(l);
     free(l);
 }
 
@@ -217,21 +244,24 @@ static void deny(struct users *users, const char *session_id)
     (void)!cache_deny(users->cache, DENY_LIST, session_id, DENY_MS);
 }
 
-static enum err refresh(struct users *users, const char *token, struct session *ret)
+/* Everything that may fail comes before the one update: a client whose refresh failed still has a
+ * token that is good. */
+static enum err refresh(struct users *users, const char *token, struct grant *g)
 {
     char session_id[USER_ID_SIZE];
     int64_t generation = 0;
     enum err e = refresh_parse(users->principal_key, token, session_id, &generation);
-    if (e) return e;
-    e = sessions_store_get(users->store, session_id, ret);
+    if (!e) e = sessions_store_get(users->store, session_id, &g->session);
+    if (!e) e = users_store_get(users->store, g->session.user_id, &g->user);
+    if (!e) e = sign(users, g);
     if (e) return e == ERR_NOT_FOUND ? ERR_UNAUTHENTICATED : e;
 
-    enum refresh what = session_refresh(ret, generation, clock_wall_ms());
-    if (what == REFRESH_EXPIRED) return ERR_UNAUTHENTICATED;
-    e = sessions_store_update(users->store, ret);
-    if (e || what == REFRESH_ROTATED) return e;
-    deny(users, session_id);
-    return ERR_UNAUTHENTICATED;
+    enum refresh what = session_refresh(&g->session, generation, clock_wall_ms());
+    if (what == REFRESH_ROTATED || what == REFRESH_REUSED)
+        e = sessions_store_update(users->store, &g->session);
+    if (e) return e;
+    if (what == REFRESH_REUSED || what == REFRESH_REVOKED) deny(users, session_id);
+    return what == REFRESH_ROTATED ? OK : ERR_UNAUTHENTICATED;
 }
 
 static void rpc_refresh(Users__Users_Service *self, const Users__RefreshRequest *req,
@@ -240,39 +270,55 @@ static void rpc_refresh(Users__Users_Service *self, const Users__RefreshRequest 
     (void)self;
     struct rpc_call *call = closure_data;
     struct users *users = rpc_call_context(call);
-    struct session s = {0};
-    struct user u = {0};
-    enum err e = refresh(users, req->refresh_token, &s);
-    if (e == ERR_CONFLICT) e = refresh(users, req->refresh_token, &s); /* now it is a reuse */
+    struct grant g = {0};
+    enum err e = ERR_CONFLICT; /* somebody refreshed at the same time: then this is a reuse */
+    for (int i = 0; i < CONFLICTS_MAX && e == ERR_CONFLICT; i++)
+        e = refresh(users, req->refresh_token, &g);
     if (e == ERR_UNAUTHENTICATED)
         return rpc_fail_reason(call, e, "bad_refresh_token",
                                "the refresh token is not valid any more; log in again");
-    if (!e) e = users_store_get(users->store, s.user_id, &u);
     if (e) return fail_store(call, e);
-    reply_tokens(users, &u, &s, reply, call);
+    reply_grant(users, &g, reply, call);
 }
 
+static enum err revoke_once(struct users *users, const char *session_id)
+{
+    struct session s = {0};
+    enum err e = sessions_store_get(users->store, session_id, &s);
+    if (e || s.revoked) return e == ERR_NOT_FOUND ? OK : e;
+    s.revoked = true;
+    return sessions_store_update(users->store, &s);
+}
+
+/* The document first: if the deny list fails then, the same access token can still ask again. */
+static enum err end_session(struct users *users, const char *session_id)
+{
+    enum err e = ERR_CONFLICT;
+    for (int i = 0; i < CONFLICTS_MAX && e == ERR_CONFLICT; i++)
+        e = revoke_once(users, session_id);
+    return e ? e : cache_deny(users->cache, DENY_LIST, session_id, DENY_MS);
+}
+
+/* The caller's session, and the refresh token's if that is another. */
 static void rpc_logout(Users__Users_Service *self, const Users__LogoutRequest *req,
                        Users__LogoutResponse_Closure reply, void *closure_data)
 {
     (void)self;
-    (void)req;
     struct rpc_call *call = closure_data;
     struct users *users = rpc_call_context(call);
-    const char *session_id = rpc_call_principal(call)->session_id;
-    struct session s = {0};
-    enum err e = sessions_store_get(users->store, session_id, &s);
-    if (!e && !s.revoked) {
-        s.revoked = true;
-        e = sessions_store_update(users->store, &s);
-    }
-    if (e && e != ERR_NOT_FOUND) return fail_store(call, e);
-
-    e = cache_deny(users->cache, DENY_LIST, session_id, DENY_MS);
+    const char *own = rpc_call_principal(call)->session_id;
+    char session_id[USER_ID_SIZE];
+    int64_t generation = 0;
+    bool refresh_token =
+        refresh_parse(users->principal_key, req->refresh_token, session_id, &generation) == OK;
+    if (!own[0] && !refresh_token)
+        return rpc_fail_reason(call, ERR_UNAUTHENTICATED, "not_logged_in",
+                               "there is no session: neither an access nor a refresh token");
+    enum err e = own[0] ? end_session(users, own) : OK;
+    if (!e && refresh_token && strcmp(own, session_id) != 0) e = end_session(users, session_id);
     if (e)
-        return rpc_fail(call, e,
-                        "the session is revoked, but access tokens of it may still be "
-                        "valid for up to 15 minutes; try again");
+        return rpc_fail(call, e, "the session may not have ended everywhere; try again: %s",
+                        err_text(e));
     Users__LogoutResponse response = USERS__LOGOUT_RESPONSE__INIT;
     reply(&response, call);
 }

@@ -21,49 +21,59 @@ static const struct config_key keys[] = {
     {0},
 };
 
+/* All that have expired, in pieces; a store that is away is swept the next time. */
+static void sweep_all(struct users *users)
+{
+    uint64_t deleted = SWEEP_MAX;
+    while (deleted == SWEEP_MAX && !atomic_load(&users->stopping))
+        if (sessions_store_sweep(users->store, clock_wall_ms(), SWEEP_MAX, &deleted)) return;
+}
+
 static void *sweep(void *arg)
 {
     struct users *users = arg;
-    (void)pthread_mutex_lock(&users->lock);
-    while (!users->stopping) {
+    while (!atomic_load(&users->stopping)) {
         int64_t wake_ms = clock_mono_ms() + SWEEP_EVERY_MS;
         struct timespec at = {.tv_sec = wake_ms / 1000, .tv_nsec = wake_ms % 1000 * 1000000};
-        int woken = pthread_cond_timedwait(&users->wake, &users->lock, &at);
-        if (users->stopping || woken != ETIMEDOUT) continue;
-
-        (void)pthread_mutex_unlock(&users->lock);
-        uint64_t deleted = 0; /* a store that is away is swept the next time */
-        (void)!sessions_store_sweep(users->store, clock_wall_ms(), SWEEP_MAX, &deleted);
         (void)pthread_mutex_lock(&users->lock);
+        while (!atomic_load(&users->stopping) &&
+               pthread_cond_timedwait(&users->wake, &users->lock, &at) != ETIMEDOUT) {
+        }
+        (void)pthread_mutex_unlock(&users->lock);
+        sweep_all(users);
     }
-    (void)pthread_mutex_unlock(&users->lock);
     return NULL;
 }
 
+/* A first piece now, the rest in a while: a start does not wait for years of sessions. */
 static enum err start_sweeper(struct users *users)
 {
+    uint64_t deleted = 0;
+    (void)!sessions_store_sweep(users->store, clock_wall_ms(), SWEEP_MAX, &deleted);
     users->sweeping = pthread_create(&users->sweeper, NULL, sweep, users) == 0;
     return users->sweeping ? OK : ERR_NO_MEMORY;
 }
 
 static void stop_sweeper(struct users *users)
 {
-    if (!users->sweeping) return;
     (void)pthread_mutex_lock(&users->lock);
-    users->stopping = true;
+    atomic_store(&users->stopping, true);
     (void)pthread_cond_signal(&users->wake);
     (void)pthread_mutex_unlock(&users->lock);
-    (void)pthread_join(users->sweeper, NULL);
+    if (users->sweeping) (void)pthread_join(users->sweeper, NULL);
 }
 
+/* What waits to be hashed when the grace is over is refused; a handler that comes later finds the
+ * pool stopped. Only then may the server's threads end. */
 static void users_stop(void *part, int64_t grace_ms)
 {
     struct users *users = part;
     if (!users) return;
     if (users->server) (void)rpc_server_drain(users->server, grace_ms);
-    hashing_pool_free(users->hashing);
-    rpc_server_free(users->server);
     stop_sweeper(users);
+    hashing_pool_stop(users->hashing);
+    rpc_server_free(users->server);
+    hashing_pool_free(users->hashing);
     token_keys_free(users->keys);
     cache_close(users->cache);
     store_close(users->store);

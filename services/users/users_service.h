@@ -9,6 +9,7 @@
 #include "users.pb-c.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 struct users {
     struct store *store;
@@ -20,8 +21,9 @@ struct users {
     unsigned bcrypt_cost;
     char dummy_hash[HASH_SIZE]; /* verified for unknown e-mails, so that they take as long */
     pthread_t sweeper;
-    bool sweeping, stopping; /* stopping: under lock */
-    pthread_mutex_t lock;
+    bool sweeping;
+    atomic_bool stopping; /* jobs that still wait are refused */
+    pthread_mutex_t lock; /* of the sweeper's sleep */
     pthread_cond_t wake;
 };
 

@@ -4,6 +4,7 @@
 #include "hashing.h"
 #include "users.h"
 
+#include <semaphore.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -143,7 +144,7 @@ static void a_token_used_twice_ends_the_session(void **state)
     assert_int_equal(session_refresh(&s, 7, 1), REFRESH_ROTATED);
     assert_int_equal(session_refresh(&s, 7, 2), REFRESH_REUSED);
     assert_true(s.revoked);
-    assert_int_equal(session_refresh(&s, 8, 3), REFRESH_EXPIRED);
+    assert_int_equal(session_refresh(&s, 8, 3), REFRESH_REVOKED);
 }
 
 static void an_expired_session_does_not_come_back(void **state)
@@ -154,6 +155,13 @@ static void an_expired_session_does_not_come_back(void **state)
     assert_int_equal(s.generation, 7);
 }
 
+static bool matches(const char *password, const char *hash)
+{
+    bool same = false;
+    assert_ok(hashing_matches(password, hash, &same));
+    return same;
+}
+
 static void a_hash_matches_its_password_only(void **state)
 {
     (void)state;
@@ -161,13 +169,55 @@ static void a_hash_matches_its_password_only(void **state)
     assert_ok(hashing_make("correct horse", HASHING_COST_MIN, hash));
     assert_ok(hashing_make("correct horse", HASHING_COST_MIN, again));
     assert_string_not_equal(hash, again);
-    assert_true(hashing_matches("correct horse", hash));
-    assert_false(hashing_matches("correct horsf", hash));
+    assert_true(matches("correct horse", hash));
+    assert_false(matches("correct horsf", hash));
     assert_memory_equal(hash, "$2b$04$", 7);
 
     hashing_make_dummy(HASHING_COST_MIN, dummy);
     assert_int_equal(strlen(dummy), strlen(hash));
-    assert_false(hashing_matches("correct horse", dummy));
+    assert_false(matches("correct horse", dummy));
+}
+
+/* A job that waits until the test lets it go. */
+struct gate_job {
+    struct hashing_job job;
+    sem_t *started, *go;
+    unsigned *ran;
+};
+
+static void run_gate_job(struct hashing_job *job)
+{
+    struct gate_job *g = (struct gate_job *)job;
+    (void)sem_post(g->started);
+    (void)sem_wait(g->go);
+    ++*g->ran;
+}
+
+static void a_full_pool_refuses_at_once_and_runs_what_it_took(void **state)
+{
+    (void)state;
+    enum { QUEUE = 2 };
+    sem_t started, go;
+    unsigned ran = 0;
+    (void)sem_init(&started, 0, 0);
+    (void)sem_init(&go, 0, 0);
+    struct gate_job job = {{run_gate_job}, &started, &go, &ran};
+    struct hashing_pool *pool = NULL;
+    assert_ok(hashing_pool_new(1, QUEUE, &pool));
+    assert_ok(hashing_pool_submit(pool, &job.job));
+    (void)sem_wait(&started); /* it runs: the queue is empty */
+    for (int i = 0; i < QUEUE; i++)
+        assert_ok(hashing_pool_submit(pool, &job.job));
+    assert_err(hashing_pool_submit(pool, &job.job), ERR_EXHAUSTED);
+
+    for (int i = 0; i <= QUEUE; i++)
+        (void)sem_post(&go);
+    hashing_pool_stop(pool);
+    assert_int_equal(ran, 1 + QUEUE);
+    assert_err(hashing_pool_submit(pool, &job.job), ERR_CLOSED);
+    hashing_pool_free(pool);
+    (void)sem_destroy(&started);
+    (void)sem_destroy(&go);
 }
 
 int main(void)
@@ -183,6 +233,7 @@ int main(void)
         cmocka_unit_test(a_token_used_twice_ends_the_session),
         cmocka_unit_test(an_expired_session_does_not_come_back),
         cmocka_unit_test(a_hash_matches_its_password_only),
+        cmocka_unit_test(a_full_pool_refuses_at_once_and_runs_what_it_took),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
