@@ -85,6 +85,8 @@ void call_end(struct rpc_call *call, const struct rpc_status *status,
         return;
     }
     call->state = CALL_SENDING;
+    atomic_store_explicit(&call->sending_since_ms, (call->received_us + took_us) / 1000,
+                          memory_order_relaxed);
     nng_aio_set_timeout(call->aio, SOCKET_SEND_MAX_MS);
     nng_aio_set_msg(call->aio, message);
     nng_ctx_send(call->context, call->aio);

@@ -61,6 +61,7 @@ struct rpc_call {
     /* Cancelling writes what it cancels, so that it can never hit the context's next call. */
     _Atomic uint64_t id_hi, id_lo, cancelled_lo;
     _Atomic int pipe, gone_pipe;
+    _Atomic int64_t sending_since_ms; /* 0: not sending */
 
     /* Health.Watch */
     nng_aio *watch_aio;
@@ -105,6 +106,8 @@ struct rpc_server {
     _Atomic size_t call_count;
     _Atomic int armed;
     _Atomic unsigned inflight, pipes;
+    nng_aio *sweep_aio; /* sleeps until the next look for peers that do not read */
+    _Atomic bool sweeping;
     _Atomic bool draining, stopping; /* refuses calls; and those in flight are cancelled */
     pthread_mutex_t idle_lock;
     pthread_cond_t idle;
@@ -119,6 +122,8 @@ struct rpc_server {
 
 /* server.c */
 void call_receive(struct rpc_call *call); /* the next request, please */
+/* Soon looks for a connection that holds many contexts because it does not read its replies. */
+void server_sweep(struct rpc_server *s);
 void call_uncount(struct rpc_call *call); /* its reply has left: it is in flight no more */
 
 /* call.c */

@@ -14,6 +14,8 @@
 #define WORKER_STACK_SIZE (1024 * 1024)
 #define INFLIGHT_DEFAULT  512
 #define CONTEXTS_AT_START 32
+#define SWEEP_AFTER_MS    500 /* how long a peer may hold many contexts by not reading */
+#define SWEEP_SHARE       8   /* "many": one of so many parts of them all */
 
 /* ---- receiving: on nng's threads, never blocks ---- */
 
@@ -107,6 +109,12 @@ static bool take_request(struct rpc_call *call)
     return true;
 }
 
+static void refuse_full(struct rpc_call *call)
+{
+    server_sweep(call->server);
+    call_refuse(call, ERR_EXHAUSTED, "too many calls are in flight");
+}
+
 static void admit(struct rpc_call *call)
 {
     struct rpc_server *s = call->server;
@@ -127,7 +135,7 @@ static void admit(struct rpc_call *call)
     if (atomic_load(&s->draining))
         call_refuse(call, ERR_UNAVAILABLE, "this server is shutting down");
     else if (inflight > s->inflight_max)
-        call_refuse(call, ERR_EXHAUSTED, "too many calls are in flight");
+        refuse_full(call);
     else if (queue_put(s->queue, call))
         call_refuse(call, ERR_UNAVAILABLE, "this server is shutting down");
 }
@@ -142,6 +150,7 @@ static void received(struct rpc_call *call, int result)
         return;
     }
     if (armed < RPC_ARMED_MIN) open_more(s);
+    if (armed == 0) server_sweep(s);
     if (take_request(call)) admit(call);
 }
 
@@ -162,6 +171,7 @@ static void sent(struct rpc_call *call, int result)
 {
     nng_msg *unsent = result ? nng_aio_get_msg(call->aio) : NULL;
     nng_aio_set_msg(call->aio, NULL);
+    atomic_store_explicit(&call->sending_since_ms, 0, memory_order_relaxed);
     if (unsent) nng_msg_free(unsent);
     if (result == NNG_ETIMEDOUT) { /* it does not read its replies */
         nng_pipe peer = {.id = (uint32_t)atomic_load_explicit(&call->pipe, memory_order_relaxed)};
@@ -195,6 +205,43 @@ static void pipe_event(nng_pipe pipe, nng_pipe_ev event, void *arg)
     for (size_t i = 0; i < count; i++)
         if (atomic_load_explicit(&s->calls[i]->pipe, memory_order_relaxed) == id)
             atomic_store_explicit(&s->calls[i]->gone_pipe, id, memory_order_relaxed);
+}
+
+/* ---- peers that ask and do not read ---- */
+
+/* How many replies have waited for this connection since before since_ms. */
+static size_t count_stuck(struct rpc_server *s, int pipe, int64_t since_ms)
+{
+    size_t stuck = 0, count = atomic_load(&s->call_count);
+    for (size_t i = 0; i < count; i++) {
+        struct rpc_call *call = s->calls[i];
+        int64_t sending = atomic_load_explicit(&call->sending_since_ms, memory_order_relaxed);
+        stuck += sending && sending < since_ms &&
+                 atomic_load_explicit(&call->pipe, memory_order_relaxed) == pipe;
+    }
+    return stuck;
+}
+
+static void sweep_event(void *arg)
+{
+    struct rpc_server *s = arg;
+    int64_t since_ms = clock_mono_ms() - SWEEP_AFTER_MS;
+    size_t count = atomic_load(&s->call_count);
+    atomic_store(&s->sweeping, false);
+    if (nng_aio_result(s->sweep_aio)) return; /* the server stops */
+    for (size_t i = 0; i < count; i++) {
+        int pipe = atomic_load_explicit(&s->calls[i]->pipe, memory_order_relaxed);
+        if (!atomic_load_explicit(&s->calls[i]->sending_since_ms, memory_order_relaxed)) continue;
+        if (count_stuck(s, pipe, since_ms) * SWEEP_SHARE < count) continue;
+        (void)nng_pipe_close((nng_pipe){.id = (uint32_t)pipe}); /* its replies are let go */
+        break;
+    }
+    if (atomic_load(&s->armed) <= 0) server_sweep(s);
+}
+
+void server_sweep(struct rpc_server *s)
+{
+    if (!atomic_exchange(&s->sweeping, true)) nng_sleep_aio(SWEEP_AFTER_MS, s->sweep_aio);
 }
 
 static void *work(void *arg)
@@ -319,7 +366,11 @@ static int compare_methods(const void *a, const void *b)
 
 static enum err open_socket(struct rpc_server *s)
 {
-    if (nng_rep0_open(&s->socket)) return ERR_NO_MEMORY;
+    if (nng_aio_alloc(&s->sweep_aio, sweep_event, s)) return ERR_NO_MEMORY;
+    if (nng_rep0_open(&s->socket)) {
+        nng_aio_free(s->sweep_aio);
+        return ERR_NO_MEMORY;
+    }
     s->started = true;
     CHECK(nng_socket_set_size(s->socket, NNG_OPT_RECVMAXSZ, RPC_MESSAGE_SIZE_MAX) == 0);
     CHECK(nng_pipe_notify(s->socket, NNG_PIPE_EV_ADD_PRE, pipe_event, s) == 0);
@@ -418,6 +469,7 @@ static void close_socket(void *arg)
     pthread_mutex_lock(&s->open_lock);
     size_t count = s->calls_max = atomic_load(&s->call_count); /* no more of them */
     pthread_mutex_unlock(&s->open_lock);
+    nng_aio_stop(s->sweep_aio);
     for (size_t i = 0; i < count; i++)
         nng_aio_stop(s->calls[i]->watch_aio);
     for (size_t i = 0; i < count; i++)
@@ -430,6 +482,7 @@ static void close_socket(void *arg)
         nng_aio_free(call->aio);
         (void)nng_ctx_close(call->context);
     }
+    nng_aio_free(s->sweep_aio);
     (void)nng_close(s->socket);
 }
 

@@ -11,6 +11,7 @@
 #include <arpa/inet.h>
 #include <dirent.h>
 #include <errno.h>
+#include <poll.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -277,6 +278,44 @@ static void thousands_of_quick_connections_leave_nothing_behind(void **state)
     }
 }
 
+/* Writes pings of 60,000 bytes and reads nothing; true: the server has cut it off, false: it
+ * stalls. */
+static bool flood(int fd)
+{
+    enum { PAYLOAD_SIZE = 60000 };
+    uint8_t *data = calloc(3, PAYLOAD_SIZE);
+    Rpc__PingRequest ping = RPC__PING_REQUEST__INIT;
+    Rpc__Request request = raw_request("rpc.Control/Ping");
+    assert_non_null(data);
+    ping.payload = (ProtobufCBinaryData){PAYLOAD_SIZE, data};
+    uint8_t *packed = data + PAYLOAD_SIZE, *message = malloc(8 + 4 + PAYLOAD_SIZE + 200);
+    assert_non_null(message);
+    request.payload = (ProtobufCBinaryData){rpc__ping_request__pack(&ping, packed), packed};
+    size_t size = rpc__request__pack(&request, message + 12) + 4;
+    memcpy(message,
+           (uint8_t[]){0, 0, 0, 0, 0, 0, (uint8_t)(size >> 8), (uint8_t)size, 0x80, 0, 0, 1}, 12);
+    struct pollfd writable = {.fd = fd, .events = POLLOUT};
+    size_t at = 0;
+    bool cut = false;
+    while (!cut && poll(&writable, 1, 3000) > 0) {
+        ssize_t sent = send(fd, message + at, size + 8 - at, MSG_NOSIGNAL | MSG_DONTWAIT);
+        cut = sent < 0 && errno != EAGAIN;
+        if (sent > 0) at = (at + (size_t)sent) % (size + 8);
+    }
+    free(message);
+    free(data);
+    return cut;
+}
+
+static void a_peer_that_asks_and_never_reads_is_cut_off(void **state)
+{
+    struct target *t = *state;
+    int fd = shake_hands(&t->f);
+    assert_true(flood(fd)); /* long before its replies time out */
+    assert_ok(fixture_call_echo(t->f.client, "me too", NULL, NULL));
+    (void)close(fd);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -287,6 +326,7 @@ int main(void)
         TEST(garbage_after_the_handshake_is_answered_or_cut_off),
         TEST(a_message_that_never_ends_holds_up_nobody),
         TEST(a_peer_that_vanishes_mid_call_frees_its_worker),
+        TEST(a_peer_that_asks_and_never_reads_is_cut_off),
         TEST(thousands_of_quick_connections_leave_nothing_behind),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
