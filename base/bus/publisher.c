@@ -8,6 +8,7 @@
 #include "base/crypt.h"
 #include "base/metrics.h"
 #include "base/rpc/socket.h"
+#include "base/thread.h"
 
 #include <nng/protocol/pubsub0/pub.h>
 #include <pthread.h>
@@ -98,6 +99,7 @@ static void beat(struct bus_publisher *p, struct pub_topic *t)
 static void *run_heart(void *arg)
 {
     struct bus_publisher *p = arg;
+    thread_name("bus-heartbeat");
     int64_t next_ms = clock_mono_ms() + BUS_HEARTBEAT_MS;
     CHECK(pthread_mutex_lock(&p->lock) == 0);
     while (!p->stop) {

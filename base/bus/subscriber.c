@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/metrics.h"
 #include "base/rpc/socket.h"
+#include "base/thread.h"
 
 #include <nng/protocol/pubsub0/sub.h>
 #include <pthread.h>
@@ -192,6 +193,7 @@ static void receive(struct bus_subscriber *s, const struct bus_event *event)
 static void *run(void *arg)
 {
     struct bus_subscriber *s = arg;
+    thread_name("bus-subscriber");
     for (size_t i = 0; i < s->topic_count;
          i++) /* a publisher that is not there yet will be heard */
         if (atomic_load(&s->stop) || catch_up(s, &s->topics[i])) break;

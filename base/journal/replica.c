@@ -5,10 +5,13 @@
 #include "base/journal/replica.h"
 
 #include "base/clock.h"
+#include "base/metrics.h"
 #include "base/queue.h"
+#include "base/thread.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -20,6 +23,8 @@ struct replica {
     struct journal *journal;
     struct queue *queue;
     pthread_t thread;
+    char name[JOURNAL_NAME_MAX + 1];
+    struct counter *batches, *syncs;
     size_t batch_max;
     uint64_t snapshot_bytes;
     uint64_t snapshot_at;   /* journal bytes since the last snapshot at which the next is tried */
@@ -127,11 +132,14 @@ static void write_and_apply(struct replica *r, struct command **batch, size_t co
         else
             r->ops->apply(r->machine, ++seq, c->entry, c->entry_size, c);
     }
+    uint64_t syncs = journal_syncs(r->journal);
+    if (e == OK) counter_add(r->batches, 1);
+    counter_add(r->syncs, syncs - r->stats.syncs);
     pthread_mutex_lock(&r->mutex);
     if (e == OK) r->stats.batches++;
     if (e == ERR_IO) r->stats.failed = true;
     r->stats.last_seq = journal_last_seq(r->journal);
-    r->stats.syncs = journal_syncs(r->journal);
+    r->stats.syncs = syncs;
     pthread_mutex_unlock(&r->mutex);
 }
 
@@ -172,6 +180,7 @@ static void *loop(void *arg)
 {
     struct replica *r = arg;
     size_t taken;
+    thread_name(r->name);
     while ((taken = queue_take_many(r->queue, (void **)r->taken, r->batch_max, -1)) > 0) {
         size_t count = 0;
         for (size_t i = 0; i < taken; i++) {
@@ -222,10 +231,23 @@ static void replica_free(struct replica *r)
 }
 AUTO_DEFINE(struct replica, replica_free)
 
-static struct replica *replica_new(void)
+static void register_metrics(struct replica *r)
+{
+    char label[JOURNAL_NAME_MAX + 16];
+    (void)snprintf(label, sizeof label, "name=\"%s\"", r->name);
+    r->batches = metrics_counter("tradepost_journal_batches_total",
+                                 "Batches of commands made durable, each by one write.", label);
+    r->syncs =
+        metrics_counter("tradepost_journal_syncs_total", "Syncs of the journal's file.", label);
+}
+
+static struct replica *replica_new(const char *name)
 {
     struct replica *r = calloc(1, sizeof *r);
     if (!r) return NULL;
+    (void)snprintf(r->name, sizeof r->name, "%s",
+                   name); /* a longer one is refused by the journal */
+    register_metrics(r);
     pthread_condattr_t attributes;
     CHECK(pthread_condattr_init(&attributes) == 0);
     CHECK(pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC) == 0);
@@ -239,7 +261,7 @@ enum err replica_start(const struct replica_options *options, const struct machi
                        void *machine, struct replica **ret, struct err_detail *detail)
 {
     if (detail) detail->text[0] = 0;
-    AUTO(auto_replica_free) struct replica *r = replica_new();
+    AUTO(auto_replica_free) struct replica *r = replica_new(options->name);
     if (!r) return ERR_NO_MEMORY;
     r->ops = ops;
     r->machine = machine;

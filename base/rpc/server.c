@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/rpc/socket.h"
+#include "base/thread.h"
 
 #include <nng/protocol/reqrep0/rep.h>
 #include <stdio.h>
@@ -248,6 +249,9 @@ static void *work(void *arg)
 {
     struct rpc_server *s = arg;
     struct rpc_call *call;
+    char name[RPC_NAME_MAX + 8];
+    (void)snprintf(name, sizeof name, "%s-rpc", s->name);
+    thread_name(name);
     while ((call = queue_take(s->queue, -1)))
         call_run(call);
     return NULL;

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/crypt.h"
 #include "base/rpc/client_state.h"
+#include "base/thread.h"
 
 #include <arpa/inet.h>
 #include <netdb.h>
@@ -193,6 +194,7 @@ static bool wait_for_work(struct rpc_client *c, int64_t resolve_ms)
 static void *keep_house(void *arg)
 {
     struct rpc_client *c = arg;
+    thread_name("rpc-client");
     bool named = false;
     for (size_t i = 0; i < c->target_count; i++)
         named |= c->targets[i].named;

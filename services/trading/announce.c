@@ -4,6 +4,8 @@
 #include "message.h"
 #include "record.h"
 
+#include "base/thread.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -222,7 +224,7 @@ static void publish_chunk(struct announce *a, const struct chunk *chunk)
 static void *loop(void *arg)
 {
     struct announce *a = arg;
-    (void)pthread_setname_np(pthread_self(), "trade:events");
+    thread_name("trading-events");
     const struct chunk *chunk;
     while ((chunk = stream_take(a->stream, READER_EVENTS, -1))) {
         for (unsigned i = 0; chunk; i++) {

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/queue.h"
+#include "base/thread.h"
 #include "trading_store.h"
 
 #include <pthread.h>
@@ -31,7 +32,7 @@ static void find(struct lookup *l, struct pending *p)
 static void *loop(void *arg)
 {
     struct lookup *l = arg;
-    (void)pthread_setname_np(pthread_self(), "trade:lookup");
+    thread_name("trading-lookup");
     struct pending *p;
     while ((p = queue_take(l->queue, -1)))
         find(l, p);

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/decimal.h"
+#include "base/thread.h"
 
 #include "wallet.pb-c.h"
 
@@ -192,7 +193,7 @@ static bool wait_again(struct markets *m, const struct err_detail *missing, int6
 static void *run(void *arg)
 {
     struct markets *m = arg;
-    (void)pthread_setname_np(pthread_self(), "trade:start");
+    thread_name("trading-markets");
     int64_t wait_ms = MARKETS_RETRY_MS;
     for (;;) {
         struct err_detail missing = {""};

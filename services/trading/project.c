@@ -2,6 +2,7 @@
 #include "project.h"
 
 #include "base/clock.h"
+#include "base/thread.h"
 #include "record.h"
 #include "trading_store.h"
 
@@ -178,7 +179,7 @@ static bool gather(struct project *p, size_t *ret_count)
 static void *loop(void *arg)
 {
     struct project *p = arg;
-    (void)pthread_setname_np(pthread_self(), "trade:documents");
+    thread_name("trading-docs");
     while (!stream_closed(p->stream)) {
         size_t count = 0;
         bool going = gather(p, &count);

@@ -2,6 +2,7 @@
 #include "settle.h"
 
 #include "base/clock.h"
+#include "base/thread.h"
 #include "record.h"
 
 #include "wallet.pb-c.h"
@@ -276,7 +277,7 @@ static bool add_chunk(struct settle *s, const struct chunk *chunk)
 static void *loop(void *arg)
 {
     struct settle *s = arg;
-    (void)pthread_setname_np(pthread_self(), "trade:settle");
+    thread_name("trading-settle");
     const struct chunk *chunks[SETTLE_CHUNKS_MAX];
     bool going = true;
     while (going) {

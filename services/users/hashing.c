@@ -3,6 +3,7 @@
 
 #include "base/crypt.h"
 #include "base/queue.h"
+#include "base/thread.h"
 
 #include <crypt.h>
 #include <pthread.h>
@@ -55,6 +56,7 @@ struct hashing_pool {
 static void *work(void *arg)
 {
     struct hashing_pool *p = arg;
+    thread_name("users-hash");
     for (struct hashing_job *job; (job = queue_take(p->queue, -1));)
         job->run(job);
     return NULL;

@@ -3,6 +3,7 @@
 #include "users_store.h"
 
 #include "base/clock.h"
+#include "base/thread.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -32,6 +33,7 @@ static void sweep_all(struct users *users)
 static void *sweep(void *arg)
 {
     struct users *users = arg;
+    thread_name("users-sweep");
     while (!atomic_load(&users->stopping)) {
         int64_t wake_ms = clock_mono_ms() + SWEEP_EVERY_MS;
         struct timespec at = {.tv_sec = wake_ms / 1000, .tv_nsec = wake_ms % 1000 * 1000000};

@@ -2,6 +2,7 @@
 #include "jobs.h"
 
 #include "base/queue.h"
+#include "base/thread.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -15,6 +16,7 @@ struct jobs {
 static void *run(void *arg)
 {
     struct jobs *j = arg;
+    thread_name("wallet-reads");
     for (struct job *job; (job = queue_take(j->queue, -1));)
         job->run(job);
     return NULL;

@@ -7,6 +7,7 @@
 #include "accounts.h"
 #include "base/clock.h"
 #include "base/metrics.h"
+#include "base/thread.h"
 #include "bytes.h"
 #include "wallet_store.h"
 
@@ -353,6 +354,7 @@ static enum err write_next(struct projection *p)
 static void *run(void *arg)
 {
     struct projection *p = arg;
+    thread_name("wallet-docs");
     int64_t pause_ms = RETRY_FIRST_MS;
     (void)pthread_mutex_lock(&p->lock);
     for (;;) {

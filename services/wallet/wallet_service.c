@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/crypt.h"
 #include "base/log.h"
+#include "base/thread.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -136,6 +137,7 @@ static void audit(struct wallet *w)
 static void *run_audits(void *arg)
 {
     struct wallet *w = arg;
+    thread_name("wallet-audit");
     int64_t next_ms = clock_mono_ms();
     (void)pthread_mutex_lock(&w->audit_lock);
     while (!w->stopping) {
