@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#define NO_HOST "a redis URL needs a host: redis://host:6379/0"
+
 static int hex_digit(char c)
 {
     if (c >= '0' && c <= '9') return c - '0';
@@ -59,7 +61,8 @@ static enum err parse_host(const char *from, const char *to, struct redis_url *u
                            struct err_detail *detail)
 {
     const char *end = NULL, *port = NULL;
-    if (from < to && *from == '[') {
+    if (from >= to) return err_set(detail, ERR_INVALID, NO_HOST);
+    if (*from == '[') {
         from++;
         end = memchr(from, ']', (size_t)(to - from));
         port = end ? end + 1 : NULL;
@@ -69,7 +72,7 @@ static enum err parse_host(const char *from, const char *to, struct redis_url *u
         port = end;
     }
     if (!end || end == from || decode(from, end, u->host))
-        return err_set(detail, ERR_INVALID, "a redis URL needs a host: redis://host:6379/0");
+        return err_set(detail, ERR_INVALID, NO_HOST);
     if (port == to) return OK;
     if (*port != ':' || number(port + 1, to, 65535, &u->port) || u->port == 0)
         return err_set(detail, ERR_INVALID, "the port of a redis URL is a number from 1 to 65535");
