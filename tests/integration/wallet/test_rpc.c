@@ -241,6 +241,71 @@ static void the_audit_counts_what_is_where(void **state)
     fixture_reply_free(reply);
 }
 
+/* ---- many at once ---- */
+
+enum { CLIENTS = 4, TIMES = 40 };
+
+struct saver {
+    struct wallet_fixture *f;
+    uint64_t user;
+    const char *wrong; /* NULL: nothing was */
+};
+
+/* A client's own view: each credit is in the balance that is read after its answer. */
+static void *save_money(void *arg)
+{
+    struct saver *s = arg;
+    char user_id[ID_TEXT_SIZE];
+    id_format(fixture_user(s->user), user_id);
+    struct principal admin = fixture_principal(999, ROLE_ADMIN);
+    struct principal user = fixture_principal(s->user, ROLE_USER);
+    const struct rpc_options as_admin = {.principal = &admin,
+                                         .deadline_ms = clock_mono_ms() + 20000};
+    const struct rpc_options as_user = {.principal = &user, .deadline_ms = clock_mono_ms() + 20000};
+    for (unsigned i = 1; i <= TIMES && !s->wrong; i++) {
+        char id[32];
+        char expected[32];
+        (void)snprintf(id, sizeof id, "s%u-%u", (unsigned)s->user, i);
+        (void)snprintf(expected, sizeof expected, "%u.00000000", i);
+        Wallet__CreditRequest credit = WALLET__CREDIT_REQUEST__INIT;
+        credit.transfer_id = id;
+        credit.user_id = user_id;
+        credit.asset = (char *)"USDT";
+        credit.amount = (char *)"1";
+        ProtobufCMessage *done = NULL;
+        if (rpc_call(s->f->client, "wallet.Wallet/Credit", &credit.base, &as_admin, &done, NULL))
+            s->wrong = "a credit failed";
+        fixture_reply_free(done);
+        Wallet__ListBalancesRequest list = WALLET__LIST_BALANCES_REQUEST__INIT;
+        ProtobufCMessage *reply = NULL;
+        if (rpc_call(s->f->client, "wallet.Wallet/ListBalances", &list.base, &as_user, &reply,
+                     NULL))
+            s->wrong = "a read failed";
+        const Wallet__ListBalancesResponse *balances = (const Wallet__ListBalancesResponse *)reply;
+        if (reply && (balances->n_items != 1 || strcmp(balances->items[0]->total, expected) != 0))
+            s->wrong = "a balance lacks what was answered before";
+        fixture_reply_free(reply);
+    }
+    return NULL;
+}
+
+static void a_balance_has_what_was_answered_before_it_was_read(void **state)
+{
+    struct wallet_fixture *f = *state;
+    struct saver savers[CLIENTS];
+    pthread_t threads[CLIENTS];
+    for (uint64_t i = 0; i < CLIENTS; i++) {
+        savers[i] = (struct saver){f, i + 1, NULL};
+        assert_int_equal(pthread_create(&threads[i], NULL, save_money, &savers[i]), 0);
+    }
+    for (unsigned i = 0; i < TIMES; i++)
+        fixture_assert_balanced(f); /* true at every moment in between */
+    for (size_t i = 0; i < CLIENTS; i++) {
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+        if (savers[i].wrong) fail_msg("%s", savers[i].wrong);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -258,6 +323,7 @@ int main(void)
         wallet_test(a_statement_has_what_was_answered_before_it_was_asked),
         wallet_test(a_statement_refuses_what_is_no_page),
         wallet_test(the_audit_counts_what_is_where),
+        wallet_test(a_balance_has_what_was_answered_before_it_was_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
