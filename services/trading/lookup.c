@@ -22,7 +22,9 @@ static void find(struct lookup *l, struct pending *p)
     int64_t deadline_ms = p->deadline_ms ? p->deadline_ms : clock_mono_ms() + LOOKUP_TIMEOUT_MS;
     enum err e = project_wait(l->project, p->documents_seq, deadline_ms);
     if (!e) e = trading_store_order(l->store, l->listings, p->request.user, p->order_id, &p->order);
-    if (e)
+    if (e == ERR_NOT_FOUND)
+        pending_refuse(p, e, refusal_word(REFUSED_ORDER), refusal_text(REFUSED_ORDER));
+    else if (e)
         pending_refuse(p, ERR_UNAVAILABLE, "history_unavailable",
                        "the order was placed before; it cannot be shown right now");
     p->has_order = !e;

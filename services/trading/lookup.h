@@ -1,5 +1,5 @@
 /*
- * Lookups: a repeated client order id whose order is closed is answered with the stored order. The
+ * Lookups: a repeated request whose order is closed is answered with the stored order. The
  * read may block, so it has a thread and a bounded queue of its own.
  */
 #ifndef TRADING_LOOKUP_H

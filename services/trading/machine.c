@@ -11,6 +11,11 @@
 
 /* ---- prepare: judge, stamp, hold ---- */
 
+uint64_t machine_documents_seq(const struct machine *m)
+{
+    return m->stream.open_seq;
+}
+
 static bool makes_order(const struct request *r)
 {
     return r->kind == COMMAND_PLACE || r->kind == COMMAND_REPLACE;
@@ -68,6 +73,7 @@ static void judge_other(struct machine *m, struct pending *p)
     int64_t hold;
     enum refusal refusal = engine_judge(m->engine, &p->request, &asset, &hold);
     if (refusal) refuse(p, refusal);
+    p->documents_seq = machine_documents_seq(m);
 }
 
 static void stamp(struct machine *m, struct pending *p)
@@ -116,11 +122,6 @@ static void prepare(void *machine, struct command **commands, size_t count)
 }
 
 /* ---- apply ---- */
-
-uint64_t machine_documents_seq(const struct machine *m)
-{
-    return m->stream.open_seq;
-}
 
 static void keep_fills(struct pending *p, const struct engine_result *result)
 {

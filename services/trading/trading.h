@@ -36,6 +36,13 @@ bool trading_caller(struct rpc_call *call, struct id *ret);
 /* The market of that name; NULL: the call is ended. */
 const struct listing *trading_market(struct trading *t, struct rpc_call *call, const char *symbol);
 
+/*
+ * An order of the user, open or closed. ERR_NOT_FOUND; ERR_UNAVAILABLE, ERR_TIMEOUT: it could not
+ * be read in time. Blocks at most until the call's deadline.
+ */
+MUST_CHECK enum err trading_find_order(struct trading *t, const struct rpc_call *call,
+                                       struct id user, uint64_t order_id, struct order_view *ret);
+
 void rpc_list_markets(Trading__Trading_Service *self, const Trading__ListMarketsRequest *q,
                       Trading__ListMarketsResponse_Closure reply, void *data);
 void rpc_get_ticker(Trading__Trading_Service *self, const Trading__TickerRequest *q,

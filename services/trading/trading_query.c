@@ -188,11 +188,73 @@ void rpc_get_depth(Trading__Trading_Service *self, const Trading__DepthRequest *
 
 /* ---- orders ---- */
 
-/* What the engine has of a user, and what the documents must have for the rest. */
+/* One order if it is open, and where the documents must be to have it if it is not. */
+struct one_look {
+    uint64_t order_id; /* 0: only the position is wanted */
+    bool open;
+    uint64_t documents_seq;
+    struct order_view order;
+};
+
+static void look_at_one(void *machine, void *arg)
+{
+    const struct machine *m = machine;
+    struct one_look *l = arg;
+    l->documents_seq = machine_documents_seq(m);
+    l->open = engine_find_order(m->engine, l->order_id, &l->order);
+}
+
+/* Until the documents have what the engine has now, unless the order is open. */
+static enum err look_and_wait(struct trading *t, const struct rpc_call *call, struct one_look *l)
+{
+    int64_t deadline_ms = rpc_call_deadline_ms(call);
+    enum err e = replica_look(t->replica, look_at_one, l, deadline_ms);
+    return e || l->open ? e : project_wait(t->project, l->documents_seq, deadline_ms);
+}
+
+enum err trading_find_order(struct trading *t, const struct rpc_call *call, struct id user,
+                            uint64_t order_id, struct order_view *ret)
+{
+    struct one_look l = {.order_id = order_id};
+    enum err e = look_and_wait(t, call, &l);
+    if (!e && !l.open)
+        e = trading_store_order(t->store, &t->machine.listings, user, order_id, &l.order);
+    if (e) return e;
+    if (!id_equal(l.order.user, user)) return ERR_NOT_FOUND;
+    *ret = l.order;
+    return OK;
+}
+
+void rpc_get_order(Trading__Trading_Service *self, const Trading__GetOrderRequest *q,
+                   Trading__Order_Closure reply, void *data)
+{
+    (void)self;
+    struct trading *t = rpc_call_context(data);
+    struct order_message message;
+    struct order_view order;
+    struct id user;
+    uint64_t order_id;
+    if (!trading_caller(data, &user)) return;
+    if (!number_parse(q->order_id, &order_id)) {
+        rpc_fail_field(data, "orderId", "a number");
+        return;
+    }
+    enum err e = trading_find_order(t, data, user, order_id, &order);
+    if (e == ERR_NOT_FOUND) {
+        rpc_fail_reason(data, e, refusal_word(REFUSED_ORDER), "the caller has no such order");
+    } else if (e) {
+        fail(data, e);
+    } else {
+        order_message(&message, &order, listings_get(&t->machine.listings, order.market));
+        reply(&message.message, data);
+    }
+}
+
+/* A user's open orders, and what the documents must have for the rest. */
 struct order_look {
     struct id user;
     uint16_t market;
-    uint64_t before, order_id; /* order_id: only this one */
+    uint64_t before;
     uint64_t documents_seq;
     size_t max, count;
     struct order_view orders[PAGE_MAX + 1];
@@ -203,47 +265,7 @@ static void look_at_orders(void *machine, void *arg)
     const struct machine *m = machine;
     struct order_look *l = arg;
     l->documents_seq = machine_documents_seq(m);
-    if (l->order_id)
-        l->count = engine_find_order(m->engine, l->order_id, &l->orders[0]);
-    else
-        l->count =
-            engine_open_orders(m->engine, l->user, l->market, l->before, l->orders, l->max + 1);
-}
-
-void rpc_get_order(Trading__Trading_Service *self, const Trading__GetOrderRequest *q,
-                   Trading__Order_Closure reply, void *data)
-{
-    (void)self;
-    struct trading *t = rpc_call_context(data);
-    struct order_message message;
-    AUTO_FREE struct order_look *l = calloc(1, sizeof *l);
-    if (!l) {
-        fail(data, ERR_NO_MEMORY);
-        return;
-    }
-    if (!trading_caller(data, &l->user)) return;
-    if (!number_parse(q->order_id, &l->order_id) || !l->order_id) {
-        rpc_fail_field(data, "orderId", "a number");
-        return;
-    }
-    int64_t deadline_ms = rpc_call_deadline_ms(data);
-    enum err e = replica_look(t->replica, look_at_orders, l, deadline_ms);
-    if (!e && !l->count) {
-        e = project_wait(t->project, l->documents_seq, deadline_ms);
-        if (!e)
-            e = trading_store_order(t->store, &t->machine.listings, l->user, l->order_id,
-                                    &l->orders[0]);
-    }
-    if (e == ERR_NOT_FOUND || (!e && !id_equal(l->orders[0].user, l->user))) {
-        rpc_fail_reason(data, ERR_NOT_FOUND, refusal_word(REFUSED_ORDER),
-                        "the caller has no such order");
-    } else if (e) {
-        fail(data, e);
-    } else {
-        order_message(&message, &l->orders[0],
-                      listings_get(&t->machine.listings, l->orders[0].market));
-        reply(&message.message, data);
-    }
+    l->count = engine_open_orders(m->engine, l->user, l->market, l->before, l->orders, l->max + 1);
 }
 
 /*
@@ -376,15 +398,10 @@ void rpc_list_orders(Trading__Trading_Service *self, const Trading__ListOrdersRe
 
 /* ---- trades ---- */
 
-/* Until the documents have what the engine has now. */
-static enum err wait_for_documents(struct trading *t, struct rpc_call *call)
+static enum err wait_for_documents(struct trading *t, const struct rpc_call *call)
 {
-    int64_t deadline_ms = rpc_call_deadline_ms(call);
-    AUTO_FREE struct order_look *l = calloc(1, sizeof *l);
-    if (!l) return ERR_NO_MEMORY;
-    l->order_id = UINT64_MAX; /* none has it: only the position is wanted */
-    enum err e = replica_look(t->replica, look_at_orders, l, deadline_ms);
-    return e ? e : project_wait(t->project, l->documents_seq, deadline_ms);
+    struct one_look l = {0};
+    return look_and_wait(t, call, &l);
 }
 
 void rpc_list_trades(Trading__Trading_Service *self, const Trading__ListTradesRequest *q,

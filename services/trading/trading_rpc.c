@@ -174,6 +174,7 @@ struct single {
     struct rpc_call *call;
     Trading__Order_Closure reply;
     Trading__CancelAllResponse_Closure reply_all;
+    bool repeatable, repeated; /* a cancel: may be, is a repeat of one that was done */
 };
 
 static struct single *new_single(struct rpc_call *call, void (*answer)(struct pending *own))
@@ -280,30 +281,47 @@ static bool read_order_id(struct single *s, const char *text, uint64_t *ret)
     return false;
 }
 
+/*
+ * A cancel that is repeated with its idempotency key is answered as the first one: with the order,
+ * if the user cancelled it.
+ */
+static void answer_cancel(struct pending *own)
+{
+    struct single *s = (struct single *)own;
+    if (own->command.err == ERR_NOT_FOUND && s->repeatable) {
+        s->repeatable = false;
+        s->repeated = true;
+        own->command.err = OK;
+        own->order_id = own->request.order_id;
+        lookup_order(s->trading->lookup, own);
+        return;
+    }
+    bool other = own->order.status != ORDER_CANCELLED || own->order.reason != REASON_USER;
+    if (s->repeated && !own->command.err && other)
+        pending_refuse(own, ERR_NOT_FOUND, refusal_word(REFUSED_ORDER),
+                       refusal_text(REFUSED_ORDER));
+    answer_order(own);
+}
+
 static void rpc_cancel_order(Trading__Trading_Service *self, const Trading__CancelOrderRequest *q,
                              Trading__Order_Closure reply, void *data)
 {
     (void)self;
-    struct single *s = new_single(data, answer_order);
+    struct single *s = new_single(data, answer_cancel);
     if (!s || !read_order_id(s, q->order_id, &s->pending.request.order_id)) return;
     s->reply = reply;
+    s->repeatable = rpc_call_idempotency_key(s->call)[0];
     s->pending.request.kind = COMMAND_CANCEL;
     submit(s);
 }
 
-/* The market is the old order's, which only the engine knows: its scales are asked for first. */
-struct replaced {
-    struct id user;
-    uint64_t order_id;
-    bool found;
-    struct order_view order;
-};
-
-static void look_for_order(void *machine, void *arg)
+static bool read_replacement(struct single *s, const Trading__ReplaceOrderRequest *q,
+                             uint16_t number, struct problem *problem)
 {
-    struct replaced *r = arg;
-    r->found = engine_find_order(((struct machine *)machine)->engine, r->order_id, &r->order) &&
-               id_equal(r->order.user, r->user);
+    const struct listing *market = listings_get(&s->trading->machine.listings, number);
+    struct terms *t = &s->pending.request.terms;
+    return read_amount(q->quantity, market->base_scale, "quantity", &t->quantity, problem) &&
+           read_amount(q->price, market->quote_scale, "price", &t->price, problem);
 }
 
 static void rpc_replace_order(Trading__Trading_Service *self, const Trading__ReplaceOrderRequest *q,
@@ -319,25 +337,19 @@ static void rpc_replace_order(Trading__Trading_Service *self, const Trading__Rep
     r->kind = COMMAND_REPLACE;
     r->client_id = read_client_id(q->client_order_id, s->call, 0);
 
-    struct replaced old = {.user = r->user, .order_id = r->old_order_id};
-    enum err e = replica_look(s->trading->replica, look_for_order, &old, s->pending.deadline_ms);
-    const struct listing *market = NULL;
-    if (!e && old.found) market = listings_get(&s->trading->machine.listings, old.order.market);
-    bool good =
-        market &&
-        read_amount(q->quantity, market->base_scale, "quantity", &r->terms.quantity, &problem) &&
-        read_amount(q->price, market->quote_scale, "price", &r->terms.price, &problem);
-    if (good) {
+    /* The scales are those of the old order's market; it may be closed if this is a repeat. */
+    struct order_view old;
+    enum err e = trading_find_order(s->trading, s->call, r->user, r->old_order_id, &old);
+    if (e == ERR_NOT_FOUND) {
+        rpc_fail_reason(s->call, e, refusal_word(REFUSED_ORDER), "%s", refusal_text(REFUSED_ORDER));
+    } else if (e) {
+        rpc_fail(s->call, e, "%s", err_text(e));
+    } else if (read_replacement(s, q, old.market, &problem)) {
         submit(s);
         return;
-    }
-    if (e)
-        rpc_fail(s->call, e, "%s", err_text(e));
-    else if (!market)
-        rpc_fail_reason(s->call, ERR_NOT_FOUND, refusal_word(REFUSED_ORDER), "%s",
-                        refusal_text(REFUSED_ORDER));
-    else
+    } else {
         fail_problem(s->call, &problem);
+    }
     free_single(s);
 }
 

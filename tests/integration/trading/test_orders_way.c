@@ -185,6 +185,41 @@ static void an_idempotency_key_makes_a_repeat_the_first_order(void **state)
         free_order(orders[i]);
 }
 
+static void a_cancel_and_a_replacement_can_be_repeated_with_their_keys(void **state)
+{
+    (void)state;
+    const struct caller keyed = {.user = ANN, .key = "again"};
+    Trading__Order *old = place(house, ANN, BUY("0.1", "50000"));
+    Trading__Order *fresh[2] = {NULL}, *cancelled[2] = {NULL};
+    Trading__ReplaceOrderRequest replace = TRADING__REPLACE_ORDER_REQUEST__INIT;
+    replace.order_id = old->order_id;
+    replace.quantity = (char *)(uintptr_t) "0.2";
+    replace.price = (char *)(uintptr_t) "50000";
+    for (size_t i = 0; i < 2; i++)
+        assert_ok(house_call(house->to_trading, "trading.Trading/ReplaceOrder", keyed,
+                             &replace.base, (ProtobufCMessage **)&fresh[i], NULL));
+    assert_string_equal(fresh[0]->order_id, fresh[1]->order_id);
+    assert_string_equal(fresh[1]->quantity, "0.20000000");
+    assert_balance(house, ANN, "USDT", "90000.00000000", "10000.00000000");
+
+    Trading__CancelOrderRequest cancel = TRADING__CANCEL_ORDER_REQUEST__INIT;
+    cancel.order_id = fresh[0]->order_id;
+    for (size_t i = 0; i < 2; i++)
+        assert_ok(house_call(house->to_trading, "trading.Trading/CancelOrder", keyed, &cancel.base,
+                             (ProtobufCMessage **)&cancelled[i], NULL));
+    assert_string_equal(cancelled[1]->reason, "user");
+    cancel.order_id = old->order_id; /* was replaced: nobody cancelled it */
+    Trading__Order *none = NULL;
+    assert_err(house_call(house->to_trading, "trading.Trading/CancelOrder", keyed, &cancel.base,
+                          (ProtobufCMessage **)&none, NULL),
+               ERR_NOT_FOUND);
+    for (size_t i = 0; i < 2; i++) {
+        free_order(fresh[i]);
+        free_order(cancelled[i]);
+    }
+    free_order(old);
+}
+
 static void a_batch_judges_each_order_alone(void **state)
 {
     (void)state;
@@ -509,6 +544,7 @@ int main(void)
         HOUSE_TEST(a_market_buy_spends_at_most_what_it_may_and_gives_the_rest_back),
         HOUSE_TEST(a_repeated_client_order_id_is_the_first_order_open_or_closed),
         HOUSE_TEST(an_idempotency_key_makes_a_repeat_the_first_order),
+        HOUSE_TEST(a_cancel_and_a_replacement_can_be_repeated_with_their_keys),
         HOUSE_TEST(a_batch_judges_each_order_alone),
         HOUSE_TEST(a_replacement_is_a_new_order_and_fails_without_harm),
         HOUSE_TEST(cancel_all_gives_everything_back),
