@@ -78,7 +78,11 @@ static void only_what_may_be_repeated_is_tried_again(void **state)
         if (peer_count(&pair->peer) < least || peer_count(&pair->peer) > cases[i].attempts)
             fail_msg("%s: %u attempts", cases[i].what, peer_count(&pair->peer));
         assert_int_equal(pair->peer.requests[0].attempt, 0);
-        if (least > 1) assert_int_equal(pair->peer.requests[1].attempt, 1);
+        /* One that found nobody connected counts too, so the second to arrive may be a later one.
+         */
+        if (least > 1)
+            assert_in_range(pair->peer.requests[1].attempt, 1,
+                            least < cases[i].attempts ? cases[i].attempts - 1 : 1);
         assert_int_equal(pair->peer.requests[0].has_key, cases[i].key != NULL);
         assert_int_equal(tear_down(&p), 0);
     }
