@@ -43,19 +43,20 @@ void method_init(struct method *m)
 
 /* ---- the end ---- */
 
-static nng_msg *build_reply(const struct rpc_call *call, const struct rpc_status *status,
-                            const struct envelope_notes *notes, const ProtobufCMessage *reply)
+static nng_msg *build_reply(const struct rpc_call *call, int64_t now_us,
+                            const struct rpc_status *status, const struct envelope_notes *notes,
+                            const ProtobufCMessage *reply)
 {
     uint8_t head[ENVELOPE_RESPONSE_HEAD_MAX];
     struct envelope_response e = {
-        .server_us = (uint64_t)(clock_mono_us() - call->started_us),
+        .server_us = (uint64_t)(now_us - call->started_us),
         .queue_us = (uint64_t)(call->started_us - call->received_us),
         .payload.size = reply ? protobuf_c_message_get_packed_size(reply) : 0,
     };
     if (e.payload.size > RPC_MESSAGE_SIZE_MAX - ENVELOPE_RESPONSE_HEAD_MAX) {
         static const struct rpc_status too_large = {
             ERR_INTERNAL, "the reply is too large", "", {}, 0};
-        return build_reply(call, &too_large, NULL, NULL);
+        return build_reply(call, now_us, &too_large, NULL, NULL);
     }
     size_t head_size = envelope_response_head(&e, status, notes, head);
     nng_msg *message; /* of its exact size: in nng 1.5, shrinking or inserting corrupts memory */
@@ -70,10 +71,10 @@ void call_end(struct rpc_call *call, const struct rpc_status *status,
               const struct envelope_notes *notes, const ProtobufCMessage *reply)
 {
     CHECK(call->state == CALL_RUNNING); /* a call ends once */
-    nng_msg *message = build_reply(call, status, notes, reply);
-    int64_t took_us = clock_mono_us() - call->received_us;
+    int64_t now_us = clock_mono_us();
+    nng_msg *message = build_reply(call, now_us, status, notes, reply);
     counter_add(handled_counter(call->method, status ? err_grpc(status->err) : GRPC_OK), 1);
-    histogram_observe_us(call->method->seconds, took_us);
+    histogram_observe_us(call->method->seconds, now_us - call->received_us);
 
     atomic_store_explicit(&call->id_lo, 0, memory_order_relaxed);
     arena_clear(&call->arena);
@@ -85,8 +86,7 @@ void call_end(struct rpc_call *call, const struct rpc_status *status,
         return;
     }
     call->state = CALL_SENDING;
-    atomic_store_explicit(&call->sending_since_ms, (call->received_us + took_us) / 1000,
-                          memory_order_relaxed);
+    atomic_store_explicit(&call->sending_since_ms, now_us / 1000, memory_order_relaxed);
     nng_aio_set_timeout(call->aio, SOCKET_SEND_MAX_MS);
     nng_aio_set_msg(call->aio, message);
     nng_ctx_send(call->context, call->aio);
@@ -212,14 +212,25 @@ static bool is_implemented(const struct method *m)
     return ((const handler *)(m->service + 1))[m->contract->index] != NULL;
 }
 
+/* By its caller, by the caller's disappearance, or because the server stops. */
+static bool is_given_up(const struct rpc_call *call)
+{
+    uint64_t id = atomic_load_explicit(&call->id_lo, memory_order_relaxed);
+    if (id && atomic_load_explicit(&call->cancelled_lo, memory_order_relaxed) == id) return true;
+    if (atomic_load_explicit(&call->gone_pipe, memory_order_relaxed) ==
+        atomic_load_explicit(&call->pipe, memory_order_relaxed))
+        return true;
+    return atomic_load_explicit(&call->server->stopping, memory_order_relaxed);
+}
+
 /* Nothing to run: who asked no longer waits. */
 static bool is_too_late(struct rpc_call *call)
 {
-    if (clock_mono_ms() >= call->deadline_ms) {
+    if (call->started_us / 1000 >= call->deadline_ms) {
         call_refuse(call, ERR_TIMEOUT, "the deadline passed before the call could run");
         return true;
     }
-    if (rpc_call_cancelled(call)) {
+    if (is_given_up(call)) {
         call_refuse(call, ERR_CANCELLED, "the caller gave up before the call could run");
         return true;
     }
@@ -322,13 +333,7 @@ int64_t rpc_call_deadline_ms(const struct rpc_call *call)
 
 bool rpc_call_cancelled(const struct rpc_call *call)
 {
-    uint64_t id = atomic_load_explicit(&call->id_lo, memory_order_relaxed);
-    if (id && atomic_load_explicit(&call->cancelled_lo, memory_order_relaxed) == id) return true;
-    if (atomic_load_explicit(&call->gone_pipe, memory_order_relaxed) ==
-        atomic_load_explicit(&call->pipe, memory_order_relaxed))
-        return true;
-    if (atomic_load_explicit(&call->server->stopping, memory_order_relaxed)) return true;
-    return clock_mono_ms() >= call->deadline_ms;
+    return is_given_up(call) || clock_mono_ms() >= call->deadline_ms;
 }
 
 const char *rpc_call_idempotency_key(const struct rpc_call *call)

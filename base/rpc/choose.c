@@ -17,6 +17,7 @@ struct replica *client_choose(struct rpc_client *c, const struct replica *avoid)
 {
     struct replica *usable[RPC_REPLICAS_MAX], *connected[RPC_REPLICAS_MAX];
     size_t usable_count = 0, connected_count = 0;
+    if (c->replica_count == 1) return replica_connected(c->replicas[0]) ? c->replicas[0] : NULL;
     int64_t now_ms = clock_mono_ms();
     for (size_t i = 0; i < c->replica_count; i++) {
         struct replica *r = c->replicas[i];

@@ -167,7 +167,7 @@ static void attempt_failed(struct outgoing *o, const struct outcome *outcome);
 
 static void send_on(struct lane *lane, struct outgoing *o)
 {
-    int64_t left_ms = o->deadline_ms - clock_mono_ms();
+    int64_t now_us = clock_mono_us(), left_ms = o->deadline_ms - now_us / 1000;
     nng_msg *message = build_request(o, left_ms > 0 ? left_ms : 1);
     if (!message) {
         struct rpc_client *c = o->client;
@@ -177,7 +177,7 @@ static void send_on(struct lane *lane, struct outgoing *o)
         fail_later(o, ERR_NO_MEMORY, err_text(ERR_NO_MEMORY));
         return;
     }
-    lane->started_us = clock_mono_us();
+    lane->sent_us = now_us;
     nng_aio_set_timeout(lane->aio, (nng_duration)(left_ms > 0 ? left_ms : 1));
     nng_aio_set_msg(lane->aio, message);
     nng_ctx_send(lane->context, lane->aio);
@@ -329,8 +329,7 @@ static void lane_done(struct lane *lane, const struct outcome *outcome)
     bool cancel =
         outcome->err == ERR_TIMEOUT && !outcome->own_message && !outcome->not_sent && !o->internal;
     pthread_mutex_lock(&c->lock);
-    if (!o->internal)
-        replica_report(r, judge(outcome), clock_mono_us() - lane->started_us, client_may_eject(c));
+    if (!o->internal) replica_report(r, judge(outcome), lane->sent_us, client_may_eject(c));
     if (outcome->err == OK && c->budget < BUDGET_MAX) c->budget += BUDGET_SUCCESS;
     o->avoid = outcome->err ? r : NULL;
     replica_give_lane(lane);
@@ -403,10 +402,9 @@ void client_abandon(struct outgoing *o)
 
 /* ---- starting ---- */
 
-static void start_outgoing(struct outgoing *o, const struct rpc_options *options)
+static void start_outgoing(struct outgoing *o, const struct rpc_options *options, int64_t now_ms)
 {
     struct rpc_client *c = o->client;
-    int64_t now_ms = clock_mono_ms();
     o->id_lo = atomic_fetch_add_explicit(&c->next_id_lo, 1, memory_order_relaxed);
     o->deadline_ms = options->deadline_ms ? options->deadline_ms : now_ms + RPC_TIMEOUT_DEFAULT_MS;
     if (o->deadline_ms > now_ms + RPC_TIMEOUT_MAX_MS) o->deadline_ms = now_ms + RPC_TIMEOUT_MAX_MS;
@@ -455,12 +453,13 @@ static void call_method(struct rpc_client *c, const struct contract_method *meth
     }
     o->done = done;
     o->arg = arg;
-    start_outgoing(o, options);
+    int64_t now_ms = clock_mono_ms();
+    start_outgoing(o, options, now_ms);
     if (!fits)
         fail_later(o, ERR_INVALID, "the request is too large");
     else if (options->idempotency_key && strlen(options->idempotency_key) > ENVELOPE_KEY_MAX)
         fail_later(o, ERR_INVALID, "the idempotency key is too long");
-    else if (o->deadline_ms <= clock_mono_ms())
+    else if (o->deadline_ms <= now_ms)
         fail_later(o, ERR_TIMEOUT, "the deadline had passed before the call");
     else
         attempt(o);
@@ -483,9 +482,10 @@ static void send_cancel(struct replica *r, uint64_t id_lo)
     struct outgoing *o = new_outgoing(c, contract_method(CANCEL_METHOD), &request.base,
                                       rpc__cancel_request__get_packed_size(&request));
     if (!o) return;
-    struct rpc_options options = {.deadline_ms = clock_mono_ms() + CANCEL_TIMEOUT_MS};
+    int64_t now_ms = clock_mono_ms();
+    struct rpc_options options = {.deadline_ms = now_ms + CANCEL_TIMEOUT_MS};
     struct lane *lane = NULL;
-    start_outgoing(o, &options);
+    start_outgoing(o, &options, now_ms);
     o->internal = true;
     pthread_mutex_lock(&c->lock);
     enum err e = c->closing || !replica_connected(r) ? ERR_UNAVAILABLE : OK;

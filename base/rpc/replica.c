@@ -184,10 +184,9 @@ static void report_success(struct replica *r)
     gauge_set(r->breaker_gauge, 0);
 }
 
-void replica_report(struct replica *r, enum replica_result result, int64_t latency_us,
-                    bool may_eject)
+void replica_report(struct replica *r, enum replica_result result, int64_t sent_us, bool may_eject)
 {
-    int64_t now_ms = clock_mono_ms();
+    int64_t now_us = clock_mono_us(), now_ms = now_us / 1000, latency_us = now_us - sent_us;
     if (result == REPLICA_NOTHING) {
         r->probing = false;
         return;

@@ -27,7 +27,7 @@ struct lane {
     nng_aio *aio;
     _Atomic bool receiving; /* the request has left */
     struct outgoing *call;  /* NULL: free */
-    int64_t started_us;
+    int64_t sent_us;
 };
 
 struct replica {
@@ -73,9 +73,9 @@ enum replica_result {
     REPLICA_NOTHING, /* says nothing about it */
 };
 
-/* After a call: keeps the average and the breaker. may_eject: enough others are left. */
-void replica_report(struct replica *r, enum replica_result result, int64_t latency_us,
-                    bool may_eject);
+/* After a call sent at sent_us: keeps the average and the breaker. may_eject: enough others are
+ * left. */
+void replica_report(struct replica *r, enum replica_result result, int64_t sent_us, bool may_eject);
 bool replica_connected(const struct replica *r);
 bool replica_usable(const struct replica *r, int64_t now_ms);  /* connected and not ejected */
 int64_t replica_cost(const struct replica *r, int64_t now_ms); /* less is better */
