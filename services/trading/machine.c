@@ -172,6 +172,7 @@ static void apply(void *machine, uint64_t seq, const void *entry, size_t size,
     bool said = pieces || result->cancelled_count || (result->has_order && !result->refusal);
     if (said) stream_write(&m->stream, seq, m->outbox_seq, r.kind, result);
     if (!result->refusal) touch(m, &r, result);
+    counter_add(m->trades, command ? result->execution_count : 0);
     if (command)
         keep_result(m, (struct pending *)command, result, pieces ? m->outbox_seq : 0);
     else if (r.kind == COMMAND_SETTLED)
@@ -211,13 +212,18 @@ static void renew_listings(struct machine *m)
 static void finish(void *machine, struct command **commands, size_t count)
 {
     struct machine *m = machine;
+    uint64_t refused = 0;
     stream_seal(&m->stream);
+    gauge_set(m->stream_bytes, (int64_t)stream_size(&m->stream));
     renew_listings(m);
     for (size_t i = 0; i < count; i++) {
         struct pending *p = (struct pending *)commands[i];
         if (p->held && p->command.err && !p->outbox_seq) funds_lost(&m->funds);
         if (p->duplicate) resolve_duplicate(m, p);
+        refused += p->command.err != OK;
     }
+    counter_add(m->refused, refused);
+    counter_add(m->done, count - refused);
     settle_answer(m->settle, (struct pending **)commands, count);
 }
 
@@ -277,6 +283,13 @@ enum err machine_init(struct machine *m, const struct engine_options *options,
     stream_init(&m->stream, stream_size_max);
     listings_init(&m->listings);
     clients_init(&m->batch_ids, 1, options->hash_seed);
+    m->done = metrics_counter("tradepost_trading_commands_total",
+                              "Commands of clients and the shard", "result=\"done\"");
+    m->refused = metrics_counter("tradepost_trading_commands_total",
+                                 "Commands of clients and the shard", "result=\"refused\"");
+    m->trades = metrics_counter("tradepost_trading_trades_total", "Trades made", NULL);
+    m->stream_bytes = metrics_gauge("tradepost_trading_stream_bytes",
+                                    "Bytes that wait to be settled, announced or stored", NULL);
     return engine_new(options, &m->engine);
 }
 

@@ -7,6 +7,7 @@
 #define TRADING_MACHINE_H
 
 #include "base/journal/replica.h"
+#include "base/metrics.h"
 #include "engine.h"
 #include "funds.h"
 #include "listings.h"
@@ -24,6 +25,8 @@ struct machine {
     int64_t now_ms;           /* never goes back */
     struct clients batch_ids; /* client order ids of the batch */
     bool touched[MARKETS_MAX];
+    struct counter *done, *refused, *trades;
+    struct gauge *stream_bytes;
 };
 
 extern const struct machine_ops machine_ops;

@@ -208,14 +208,16 @@ enum err record_read(const uint8_t **at, const uint8_t *end, struct record *ret)
 {
     struct reader r = {.at = *at, .end = end};
     uint32_t size = get_u32(&r);
-    if (r.failed || size > (size_t)(end - *at)) return ERR_CORRUPT;
+    if (r.failed || size < sizeof size || size > (size_t)(end - *at)) return ERR_CORRUPT;
     r.end = *at + size;
     ret->seq = get_u64(&r);
     ret->outbox_seq = get_u64(&r);
     ret->pieces = get_u32(&r);
     ret->kind = get_u8(&r);
     ret->result.now_ms = get_i64(&r);
-    ret->result.has_order = get_u8(&r);
+    uint8_t has_order = get_u8(&r);
+    if (has_order > 1) return ERR_CORRUPT;
+    ret->result.has_order = has_order;
     get_parts(&r, ret);
     if (r.failed || r.at != r.end || ret->pieces != result_pieces(&ret->result)) return ERR_CORRUPT;
     *at = r.end;

@@ -126,7 +126,8 @@ static void load_order(struct engine *e, struct reader *r, uint64_t *last_id)
     o.updated_ms = get_i64(r);
     o.maker_ppm = get_u32(r);
     o.taker_ppm = get_u32(r);
-    bool has_client = get_u8(r);
+    uint8_t has_client = get_u8(r);
+    if (has_client > 1) r->failed = true;
     if (!order_sound(e, &o, *last_id)) r->failed = true;
     o.client = has_client && !r->failed ? load_client(e, r) : NULL;
     if (r->failed) return;

@@ -1,9 +1,9 @@
 /* What decodes encodes to the same bytes, and the engine takes it without harm. */
+#include "support/fuzz.h"
+
 #include "engine.h"
 
 #include <string.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

@@ -1,9 +1,9 @@
 /* A snapshot that loads saves to the same bytes. */
+#include "support/fuzz.h"
+
 #include "engine.h"
 
 #include <string.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
