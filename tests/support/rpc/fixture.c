@@ -12,9 +12,10 @@
 extern char **environ;
 
 /*
- * nng 1.5 leaks the message that is handed to a connection in the moment in which it closes (nng issue
- * 1713), and the connection that is made in the moment in which its dialer closes. These tests provoke
- * both; nothing outside of nng can see or prevent it. What leaks steadily, test_rpc_hostile measures.
+ * nng 1.5 leaks the message that is handed to a connection in the moment in which it closes (nng
+ * issue 1713), and the connection that is made in the moment in which its dialer closes. These
+ * tests provoke both; nothing outside of nng can see or prevent it. What leaks steadily,
+ * test_rpc_hostile measures.
  */
 const char *__lsan_default_suppressions(void);
 const char *__lsan_default_suppressions(void)
