@@ -4,7 +4,9 @@
  *
  * A call that was certainly not sent is retried freely; one that may have been executed only when
  * the contract says the method is idempotent or the call carries an idempotency key. Never past the
- * deadline. Thread-safe.
+ * deadline. While no replica is connected a call fails with ERR_UNAVAILABLE, except that before a
+ * client's first connection it waits for it, at most a second: parts may start in any order.
+ * Thread-safe.
  */
 #ifndef BASE_RPC_CLIENT_H
 #define BASE_RPC_CLIENT_H
@@ -28,11 +30,14 @@ struct rpc_client_options {
     const struct principal_key *principal_key; /* NULL: calls carry no principal */
 };
 
-/* Connects in the background: a server that is not there yet is no error. */
+/*
+ * Connects in the background: a server that is not there yet is no error. A host name is looked up
+ * again every 10 s. ERR_INVALID: an address or a certificate (detail says which). ERR_NO_MEMORY.
+ */
 MUST_CHECK enum err rpc_client_new(const struct rpc_client_options *options,
                                    struct rpc_client **ret, struct err_detail *detail);
-void rpc_client_free(
-    struct rpc_client *c); /* accepts NULL; pending calls end with ERR_CANCELLED; blocks */
+/* Accepts NULL. Pending calls end with ERR_CANCELLED; no new ones may come. Blocks. */
+void rpc_client_free(struct rpc_client *c);
 
 /* What a call carries besides its request. Zeroed: a guest's call with the default timeout. */
 struct rpc_options {
@@ -67,7 +72,8 @@ MUST_CHECK enum err rpc_call_method(struct rpc_client *c, const struct contract_
 
 /*
  * The same without waiting: done runs once, on a library thread, and must not block. The reply,
- * NULL on failure, is done's to free. The request is packed before rpc_call_async returns.
+ * NULL on failure, is done's to free. The request is packed before rpc_call_async returns. (Out of
+ * memory for the call itself: done runs within rpc_call_async.)
  */
 typedef void rpc_done(void *arg, ProtobufCMessage *own_reply, const struct rpc_status *status);
 void rpc_call_async(struct rpc_client *c, const char *method, const ProtobufCMessage *request,

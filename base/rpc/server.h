@@ -20,8 +20,10 @@
  * Before a handler runs the server has checked: envelope and sizes, method, caller against the
  * contract (who may call), principal's signature, deadline, and the request's field limits from the
  * contract. Above inflight_max a call is refused with ERR_EXHAUSTED at once; one whose deadline
- * passed while it waited is answered ERR_TIMEOUT without running. Every server also answers
- * rpc.Health, rpc.Reflection and rpc.Control (Cancel, Ping).
+ * passed while it waited is answered ERR_TIMEOUT without running. Such a refusal says so (metadata
+ * "x-refused"), and the client may send the call again whatever it is. Every server also answers
+ * rpc.Health, rpc.Reflection and rpc.Control (Cancel, Ping); Health and Control also when it is
+ * full. A connection whose peer does not read its replies is closed.
  */
 #ifndef BASE_RPC_SERVER_H
 #define BASE_RPC_SERVER_H
@@ -40,8 +42,8 @@ struct rpc_call;
 
 struct rpc_server_options {
     const char *name; /* the part, for metrics and health: "wallet" */
-    const char *const
-        *listen; /* inproc://name, tcp://host:port, tls+tcp://host:port; port 0 picks one */
+    /* inproc://name, tcp://host:port, tls+tcp://host:port; port 0 picks one */
+    const char *const *listen;
     size_t listen_count;
     unsigned workers;                          /* threads that run handlers; 0: 4 */
     unsigned inflight_max;                     /* calls accepted and not answered; 0: 512 */
@@ -67,14 +69,19 @@ void rpc_server_set_serving(struct rpc_server *s, const char *service, bool serv
  * grace_ms. ERR_TIMEOUT: some were still running. Blocks.
  */
 enum err rpc_server_drain(struct rpc_server *s, int64_t grace_ms);
-void rpc_server_free(struct rpc_server *s); /* accepts NULL; drains 0 ms first; blocks */
+/*
+ * Accepts NULL. Refuses new calls and waits until the ones in flight have ended: their handlers see
+ * rpc_call_cancelled, and what a part keeps to answer later it must answer before. Then closes; if
+ * nng hangs in that for 5 s, the server's memory is left to it. Blocks.
+ */
+void rpc_server_free(struct rpc_server *s);
 
 /* Of a running call; valid until it has ended. Thread-safe. */
 void *rpc_call_context(const struct rpc_call *call);
 const struct principal *rpc_call_principal(const struct rpc_call *call); /* never NULL */
 int64_t rpc_call_deadline_ms(const struct rpc_call *call);               /* monotonic */
-bool rpc_call_cancelled(
-    const struct rpc_call *call); /* caller gave up, vanished, or deadline passed */
+/* The caller gave up or vanished, the deadline passed, or the server is being freed. */
+bool rpc_call_cancelled(const struct rpc_call *call);
 const char *rpc_call_idempotency_key(const struct rpc_call *call); /* "" for none */
 const char *rpc_call_traceparent(const struct rpc_call *call);     /* this hop's; never empty */
 const char *rpc_call_metadata(const struct rpc_call *call, const char *key); /* NULL: absent */
