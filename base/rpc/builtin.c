@@ -70,6 +70,13 @@ void health_set_all(struct rpc_server *s, bool serving)
         rpc_server_set_serving(s, s->health.services[i].service, serving);
 }
 
+void rpc_server_set_ready(struct rpc_server *s,
+                          enum err (*ready)(void *arg, struct err_detail *detail), void *arg)
+{
+    s->health.ready = ready;
+    s->health.ready_arg = arg;
+}
+
 static void end_with_status(struct rpc_call *call, serving_status status)
 {
     Rpc__HealthCheckResponse response = RPC__HEALTH_CHECK_RESPONSE__INIT;
@@ -92,6 +99,10 @@ static void rpc_check(Rpc__Health_Service *self, const Rpc__HealthCheckRequest *
     pthread_mutex_lock(&h->lock);
     serving_status status = status_of(h, i);
     pthread_mutex_unlock(&h->lock);
+    struct err_detail detail;
+    bool whole = i == 0;
+    if (whole && h->ready && status == STATUS(SERVING) && h->ready(h->ready_arg, &detail))
+        status = STATUS(NOT_SERVING);
     end_with_status(call, status);
 }
 

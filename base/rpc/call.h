@@ -80,6 +80,8 @@ struct health {
     size_t service_count;
     struct rpc_call *watchers;
     size_t watcher_count;
+    enum err (*ready)(void *arg, struct err_detail *detail); /* NULL: as services[0] says */
+    void *ready_arg;
 };
 
 struct rpc_server {

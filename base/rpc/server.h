@@ -61,6 +61,13 @@ MUST_CHECK enum err rpc_server_start(struct rpc_server *s, struct err_detail *de
 /* The port that a tcp listener got; 0: that listener is not tcp. */
 unsigned rpc_server_port(const struct rpc_server *s, size_t listener);
 
+/*
+ * Before start: Health/Check of the whole server ("") also asks this, on a handler's thread; an
+ * error is NOT_SERVING. For what a server cannot know: whether its part has what it needs.
+ */
+void rpc_server_set_ready(struct rpc_server *s,
+                          enum err (*ready)(void *arg, struct err_detail *detail), void *arg);
+
 /* Health of one service ("trading.Trading") or of all (""). Thread-safe. */
 void rpc_server_set_serving(struct rpc_server *s, const char *service, bool serving);
 

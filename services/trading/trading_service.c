@@ -45,6 +45,7 @@ static const struct config_key keys[] = {
 };
 
 static void note_settled(void *arg, uint64_t settled_seq);
+static enum err ready(void *part, struct err_detail *detail);
 
 static void stop(void *part, int64_t grace_ms)
 {
@@ -80,6 +81,7 @@ static enum err start_connections(struct trading *t, const struct part_env *env,
     if (!e) e = part_publisher(env, PART, topics, t->server, &t->publisher, detail);
     if (e) return e;
     trading_rpc_init(t);
+    rpc_server_set_ready(t->server, ready, t);
     return rpc_server_add(t->server, &t->service.base, t);
 }
 

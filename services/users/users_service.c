@@ -97,6 +97,16 @@ static enum err open_stores(struct users *users, const struct part_env *env,
     return e;
 }
 
+static enum err users_ready(void *part, struct err_detail *detail)
+{
+    struct users *users = part;
+    enum err e = store_ping(users->store);
+    if (e) return err_set(detail, e, "users: the store: %s", err_text(e));
+    e = cache_ping(users->cache);
+    if (e) return err_set(detail, e, "users: the cache: %s", err_text(e));
+    return OK;
+}
+
 static enum err start_threads(struct users *users, const struct part_env *env,
                               struct err_detail *detail)
 {
@@ -109,6 +119,7 @@ static enum err start_threads(struct users *users, const struct part_env *env,
                          (unsigned)config_int(c, "users.password_queue_max"), &users->hashing);
     if (!e) e = start_sweeper(users);
     if (!e) e = part_server(env, "users", &users->server, detail);
+    if (!e) rpc_server_set_ready(users->server, users_ready, users);
     if (!e) e = rpc_server_add(users->server, &users_rpc_service.base, users);
     if (!e) e = rpc_server_start(users->server, detail);
     return e;
@@ -132,16 +143,6 @@ static enum err users_start(const struct part_env *env, void **ret, struct err_d
         return e;
     }
     *ret = users;
-    return OK;
-}
-
-static enum err users_ready(void *part, struct err_detail *detail)
-{
-    struct users *users = part;
-    enum err e = store_ping(users->store);
-    if (e) return err_set(detail, e, "users: the store: %s", err_text(e));
-    e = cache_ping(users->cache);
-    if (e) return err_set(detail, e, "users: the cache: %s", err_text(e));
     return OK;
 }
 

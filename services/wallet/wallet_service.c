@@ -289,6 +289,19 @@ static enum err recover(struct wallet *w, const struct part_env *env, uint64_t w
     return e;
 }
 
+static enum err wallet_ready(void *part, struct err_detail *detail)
+{
+    struct wallet *w = part;
+    struct replica_stats stats;
+    replica_stats(w->replica, &stats);
+    if (stats.failed)
+        return err_set(detail, ERR_IO, "wallet: the journal failed; it needs a restart");
+    if (projection_is_full(w->projection))
+        return err_set(detail, ERR_UNAVAILABLE, "wallet: too many entries wait for the documents");
+    enum err e = store_ping(w->store);
+    return e ? err_set(detail, e, "wallet: the store: %s", err_text(e)) : OK;
+}
+
 static enum err start_serving(struct wallet *w, const struct part_env *env,
                               struct err_detail *detail)
 {
@@ -299,6 +312,7 @@ static enum err start_serving(struct wallet *w, const struct part_env *env,
     if (!e) e = start_audits(w);
     if (!e) e = part_server(env, "wallet", &w->server, detail);
     if (!e) e = part_publisher(env, "wallet", topics, w->server, &w->publisher, detail);
+    if (!e) rpc_server_set_ready(w->server, wallet_ready, w);
     if (!e) e = rpc_server_add(w->server, &wallet_rpc_service.base, w);
     if (!e) e = rpc_server_start(w->server, detail);
     return e;
@@ -320,19 +334,6 @@ static enum err wallet_start(const struct part_env *env, void **ret, struct err_
     }
     *ret = w;
     return OK;
-}
-
-static enum err wallet_ready(void *part, struct err_detail *detail)
-{
-    struct wallet *w = part;
-    struct replica_stats stats;
-    replica_stats(w->replica, &stats);
-    if (stats.failed)
-        return err_set(detail, ERR_IO, "wallet: the journal failed; it needs a restart");
-    if (projection_is_full(w->projection))
-        return err_set(detail, ERR_UNAVAILABLE, "wallet: too many entries wait for the documents");
-    enum err e = store_ping(w->store);
-    return e ? err_set(detail, e, "wallet: the store: %s", err_text(e)) : OK;
 }
 
 const struct part_ops wallet_part = {"wallet", keys, wallet_start, wallet_ready, wallet_stop};

@@ -59,6 +59,29 @@ static void health_is_known_for_the_server_and_each_service(void **state)
     assert_int_equal(status, RPC__HEALTH_CHECK_RESPONSE__SERVING_STATUS__SERVING);
 }
 
+static enum err ready_if(void *arg, struct err_detail *detail)
+{
+    return *(bool *)arg ? OK : err_set(detail, ERR_UNAVAILABLE, "the store is away");
+}
+
+static void health_of_the_server_asks_whether_its_part_is_ready(void **state)
+{
+    struct fixture *f = *state;
+    bool ready = false;
+    int status;
+    rpc_server_set_ready(f->server, ready_if, &ready);
+    assert_ok(check_health(f, "", &status));
+    assert_int_equal(status, RPC__HEALTH_CHECK_RESPONSE__SERVING_STATUS__NOT_SERVING);
+    assert_ok(check_health(f, "users.Users", &status));
+    assert_int_equal(status, RPC__HEALTH_CHECK_RESPONSE__SERVING_STATUS__SERVING);
+    ready = true;
+    assert_ok(check_health(f, "", &status));
+    assert_int_equal(status, RPC__HEALTH_CHECK_RESPONSE__SERVING_STATUS__SERVING);
+    rpc_server_set_serving(f->server, "", false);
+    assert_ok(check_health(f, "", &status));
+    assert_int_equal(status, RPC__HEALTH_CHECK_RESPONSE__SERVING_STATUS__NOT_SERVING);
+}
+
 static void start_watch(struct fixture *f, const char *service, int64_t deadline_ms,
                         struct result *r)
 {
@@ -183,6 +206,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(health_is_known_for_the_server_and_each_service),
+        TEST(health_of_the_server_asks_whether_its_part_is_ready),
         TEST(a_watch_answers_when_health_changes_and_holds_no_worker),
         TEST(a_watch_of_an_unknown_service_says_so),
         TEST(reflection_lists_services_and_their_files),
