@@ -7,6 +7,7 @@
 #include "base/log.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,7 @@
 struct listener {
     struct listener_options options;
     struct mg_context *context;
+    atomic_uint connections; /* each holds a thread, busy or not */
     pthread_t stopper;
     bool stopping; /* the stopper runs */
 };
@@ -41,6 +43,30 @@ static bool is_upgrade(const struct mg_connection *connection, const struct mg_r
            strcmp(info->request_uri, "/ws") == 0;
 }
 
+static struct listener *of(const struct mg_connection *connection)
+{
+    return mg_get_user_data(mg_get_context(connection));
+}
+
+static int on_connect(const struct mg_connection *connection, void **ret_data)
+{
+    (void)ret_data;
+    atomic_fetch_add(&of(connection)->connections, 1);
+    return 0;
+}
+
+static void on_disconnect(const struct mg_connection *connection)
+{
+    atomic_fetch_sub(&of(connection)->connections, 1);
+}
+
+/* An idle kept-alive connection holds its thread: from three quarters on nobody keeps one, so that
+ * others do not wait for those who do nothing. */
+static bool is_crowded(struct listener *l)
+{
+    return atomic_load(&l->connections) * 4 > l->options.threads * 3;
+}
+
 /* civetweb's callback for every request: > 0 says that it has been answered. */
 static int on_request(struct mg_connection *connection)
 {
@@ -51,6 +77,7 @@ static int on_request(struct mg_connection *connection)
                               .policy = &l->options.policy,
                               .settings = l->options.http};
     buf_init(&x.headers, HTTP_OWN_HEADERS_MAX);
+    x.close = is_crowded(l);
     const char *why = NULL;
     int refused = http_check(&x, &why);
     if (refused) {
@@ -99,8 +126,11 @@ static struct mg_context *start_context(struct listener *l)
         /* Empty: otherwise civetweb answers every preflight itself, with "*". */
         "access_control_allow_origin", "", "access_control_allow_methods", "",
         "access_control_allow_headers", "", NULL};
-    const struct mg_callbacks callbacks = {
-        .begin_request = on_request, .http_error = on_error, .log_message = on_message};
+    const struct mg_callbacks callbacks = {.begin_request = on_request,
+                                           .http_error = on_error,
+                                           .log_message = on_message,
+                                           .init_connection = on_connect,
+                                           .connection_closed = on_disconnect};
     return mg_start(&callbacks, l, (const char **)options);
 }
 
