@@ -51,7 +51,9 @@ static void stop(void *part, int64_t grace_ms)
 {
     struct trading *t = part;
     if (!t) return;
-    if (t->server) (void)rpc_server_drain(t->server, grace_ms);
+    /* Half: what waits for a wallet that is away is answered by settle_stop, and that takes a
+     * while. */
+    if (t->server) (void)rpc_server_drain(t->server, grace_ms / 2);
     markets_stop(t->markets);
     replica_stop(t->replica); /* a last snapshot has what settlement and documents still need */
     stream_close(&t->machine.stream);

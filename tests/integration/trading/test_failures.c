@@ -7,6 +7,7 @@
 #include "support/eventually.h"
 
 #include "base/bus/bus.h"
+#include "base/clock.h"
 #include "base/journal/journal.h"
 
 #include <stdatomic.h>
@@ -121,6 +122,45 @@ static void a_cancel_without_a_wallet_is_answered_when_it_is_back(void **state)
                          (struct caller){.user = ANN}, &all.base, &reply, NULL));
     protobuf_c_message_free_unpacked(reply, NULL);
     assert_balance(house, ANN, "USDT", "100000.00000000", "0.00000000");
+}
+
+static atomic_int ended; /* 1 + the err with which a call ended */
+
+static void on_end(void *arg, ProtobufCMessage *own_reply, const struct rpc_status *status)
+{
+    (void)arg;
+    if (own_reply) protobuf_c_message_free_unpacked(own_reply, NULL);
+    atomic_store(&ended, 1 + (int)status->err);
+}
+
+static void who_waits_for_a_wallet_that_is_away_is_answered_at_the_stop(void **state)
+{
+    (void)state;
+    const struct principal ann = {.role = ROLE_USER, .user_id = ANN, .permissions = UINT64_MAX};
+    const struct rpc_options options = {.principal = &ann,
+                                        .deadline_ms = clock_mono_ms() + EVENTUALLY_MS};
+    Trading__Order *order = place(house, ANN, BUY("1", "50000"));
+    Trading__CancelOrderRequest q = TRADING__CANCEL_ORDER_REQUEST__INIT;
+    q.order_id = order->order_id;
+    house_stop_wallet(house);
+    atomic_store(&ended, 0);
+    rpc_call_async(house->to_trading, "trading.Trading/CancelOrder", &q.base, &options, on_end,
+                   NULL);
+    Trading__Order *now = get_order(house, ANN, order->order_id);
+    while (now->status != TRADING__ORDER_STATUS__CANCELLED) {
+        free_order(now);
+        now = get_order(house, ANN, order->order_id);
+    }
+    assert_int_equal(atomic_load(&ended), 0);
+    house_stop_trading(house);
+    assert_eventually(atomic_load(&ended) != 0);
+    free_order(now);
+    free_order(order);
+
+    house_start(
+        house); /* the release was not settled: it is made again, and all is free to spend */
+    assert_eventually(try_place(house, ANN, BUY("2", "50000"), &order, NULL) == OK);
+    free_order(order);
 }
 
 static void a_hold_whose_answer_is_lost_is_voided(void **state)
@@ -312,6 +352,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         HOUSE_TEST(an_order_without_a_wallet_is_not_placed),
         HOUSE_TEST(a_cancel_without_a_wallet_is_answered_when_it_is_back),
+        HOUSE_TEST(who_waits_for_a_wallet_that_is_away_is_answered_at_the_stop),
         HOUSE_TEST(a_hold_whose_answer_is_lost_is_voided),
         HOUSE_TEST(a_settlement_whose_answer_is_lost_is_settled_once),
         HOUSE_TEST(an_order_that_the_journal_refuses_is_not_placed_and_holds_nothing),
