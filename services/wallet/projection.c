@@ -9,6 +9,7 @@
 #include "base/metrics.h"
 #include "base/thread.h"
 #include "bytes.h"
+#include "pages.h"
 #include "wallet_store.h"
 
 #include <inttypes.h>
@@ -16,13 +17,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define PROJECTION_MAGIC UINT64_C(0x314a52504c415754) /* "TWALPRJ1" */
-#define STAGED_SIZE_MAX  ((size_t)1 << 30)
-#define RETRY_FIRST_MS   50
-#define RETRY_LAST_MS    2000
-#define MARK_EVERY_MS    1000 /* a watermark that lags only makes a restart write a little again */
-#define RECORD_ENTRY     1
-#define RECORD_TRANSFER  2
+#define PROJECTION_MAGIC  UINT64_C(0x324a52504c415754) /* "TWALPRJ2" */
+#define STAGED_SIZE_MAX   ((size_t)1 << 30)
+#define RETRY_FIRST_MS    50
+#define RETRY_LAST_MS     2000
+#define MARK_EVERY_MS     1000 /* a watermark that lags only makes a restart write a little again */
+#define RECORD_ENTRY      1
+#define RECORD_TRANSFER   2
+
+#define TRANSFER_SIZE     66 /* of its record, behind the kind */
+#define TRANSFER_ASSET_AT 56
 
 struct block {
     struct block *next;
@@ -52,8 +56,10 @@ struct projection {
 
     pthread_t thread;
     bool started;
-    struct entry_row *rows; /* STORE_BULK_MAX; the writer's */
-    struct transfer_row *transfers;
+    struct pages *pages;            /* these are the writer's */
+    bool unsure;                    /* there may be pages behind what is written */
+    struct transfer_row *transfers; /* STORE_BULK_MAX */
+    size_t transfer_count;
     struct gauge *waiting_gauge;
     struct counter *failures;
 };
@@ -80,9 +86,9 @@ enum err projection_new(const struct projection_options *options, struct project
     (void)pthread_cond_init(&p->work, &monotonic);
     (void)pthread_cond_init(&p->done, &monotonic);
     (void)pthread_condattr_destroy(&monotonic);
-    p->rows = calloc(STORE_BULK_MAX, sizeof *p->rows);
+    p->unsure = true;
     p->transfers = calloc(STORE_BULK_MAX, sizeof *p->transfers);
-    if (!p->rows || !p->transfers) {
+    if (!p->transfers || pages_new(options->ledger, &p->pages)) {
         projection_free(p);
         return ERR_NO_MEMORY;
     }
@@ -98,7 +104,7 @@ void projection_free(struct projection *p)
         free(b);
     }
     buf_release(&p->staged);
-    free(p->rows);
+    pages_free(p->pages);
     free(p->transfers);
     (void)pthread_cond_destroy(&p->work);
     (void)pthread_cond_destroy(&p->done);
@@ -107,22 +113,6 @@ void projection_free(struct projection *p)
 }
 
 /* ---- records ---- */
-
-static void write_entry(struct buf *b, uint64_t position, int64_t time_ms,
-                        const struct ledger_entry *e, const struct reference *reference)
-{
-    write_u8(b, RECORD_ENTRY);
-    write_u64(b, position);
-    write_i64(b, time_ms);
-    write_id(b, e->owner);
-    write_u16(b, e->asset);
-    write_u8(b, e->kind);
-    write_i64(b, e->amount);
-    write_i64(b, e->total_after);
-    write_u64(b, e->trade_id);
-    write_u8(b, reference->size);
-    if (reference->size) (void)buf_add(b, reference->text, reference->size);
-}
 
 static void write_transfer(struct buf *b, const struct ledger_command *c)
 {
@@ -141,23 +131,6 @@ static const char *asset_name(const struct projection *p, uint16_t asset)
     return ledger_asset(p->ledger, asset).name;
 }
 
-static void read_entry(const struct projection *p, struct reader *r, struct entry_row *ret)
-{
-    *ret = (struct entry_row){.position = read_u64(r)};
-    ret->time_ms = read_i64(r);
-    ret->owner = read_id(r);
-    (void)snprintf(ret->asset, sizeof ret->asset, "%s", asset_name(p, read_u16(r)));
-    ret->kind = read_u8(r);
-    ret->amount = read_i64(r);
-    ret->total_after = read_i64(r);
-    uint64_t trade_id = read_u64(r);
-    uint8_t size = read_u8(r);
-    const uint8_t *text = read_bytes(r, size);
-    CHECK(text && size <= COMMAND_REFERENCE_MAX);
-    memcpy(ret->reference, text, size);
-    if (trade_id) (void)snprintf(ret->reference, sizeof ret->reference, "%" PRIu64, trade_id);
-}
-
 static void read_transfer(const struct projection *p, struct reader *r, struct transfer_row *ret)
 {
     *ret = (struct transfer_row){.id = read_id(r)};
@@ -171,16 +144,16 @@ static void read_transfer(const struct projection *p, struct reader *r, struct t
 /* The shape of a snapshot's records: that reading them as above stays inside. */
 static bool skip_record(struct reader *r, size_t asset_count, uint64_t *ret_entries)
 {
-    static const size_t asset_at[] = {[RECORD_ENTRY] = 32, [RECORD_TRANSFER] = 56};
-    static const size_t size_of[] = {[RECORD_ENTRY] = 59, [RECORD_TRANSFER] = 66};
+    struct entry_whose whose;
+    const uint8_t *body;
+    size_t size;
     uint8_t kind = read_u8(r);
-    if (kind != RECORD_ENTRY && kind != RECORD_TRANSFER) return false;
-    const uint8_t *p = read_bytes(r, size_of[kind]);
-    if (!p || get_u16(p + asset_at[kind]) >= asset_count) return false;
-    if (kind == RECORD_TRANSFER) return true;
+    if (kind == RECORD_TRANSFER) {
+        body = read_bytes(r, TRANSFER_SIZE);
+        return body && get_u16(body + TRANSFER_ASSET_AT) < asset_count;
+    }
     (*ret_entries)++;
-    uint8_t reference = read_u8(r);
-    return reference <= COMMAND_REFERENCE_MAX && (read_bytes(r, reference) || !reference);
+    return kind == RECORD_ENTRY && entry_read(r, &whose, &body, &size) && whose.asset < asset_count;
 }
 
 /* ---- the machine's side ---- */
@@ -201,10 +174,13 @@ void projection_stage(struct projection *p, const struct ledger_command *command
                       const struct ledger_output *out)
 {
     if (seq <= p->committed || out->entry_count == 0) return;
-    struct reference reference = reference_of(command);
-    for (size_t i = 0; i < out->entry_count; i++)
-        write_entry(&p->staged, seq * PROJECTION_POSITIONS + i, command->time_ms, &out->entries[i],
-                    &reference);
+    struct entry_where where = {.position = seq * PROJECTION_POSITIONS,
+                                .time_ms = command->time_ms,
+                                .reference = reference_of(command)};
+    for (size_t i = 0; i < out->entry_count; i++, where.position++) {
+        write_u8(&p->staged, RECORD_ENTRY);
+        entry_write(&p->staged, &out->entries[i], &where);
+    }
     p->staged_entries += out->entry_count;
     if (command->kind == COMMAND_TRANSFER) write_transfer(&p->staged, command);
     CHECK(!p->staged.error);
@@ -249,58 +225,68 @@ void projection_commit(struct projection *p, uint64_t seq)
 
 /* ---- the writer ---- */
 
-/* The next at most STORE_BULK_MAX rows of each kind, and where it came to. */
-static enum err write_some(struct projection *p, struct reader *r)
+static enum err flush(struct projection *p)
 {
-    size_t entries = 0;
-    size_t transfers = 0;
-    while (r->at < r->end && entries < STORE_BULK_MAX && transfers < STORE_BULK_MAX) {
-        if (read_u8(r) == RECORD_ENTRY)
-            read_entry(p, r, &p->rows[entries++]);
-        else
-            read_transfer(p, r, &p->transfers[transfers++]);
-    }
     /* Transfers first: whoever finds the entries finds the transfer too. */
-    enum err e = wallet_store_put_transfers(p->store, p->transfers, transfers);
-    return e ? e : wallet_store_put_entries(p->store, p->rows, entries);
+    enum err e = wallet_store_put_transfers(p->store, p->transfers, p->transfer_count);
+    p->transfer_count = 0;
+    return e ? e : pages_write(p->pages, p->store);
 }
 
-static enum err write_block(struct projection *p, const uint8_t *bytes, size_t size)
+static void add_record(struct projection *p, struct reader *r)
 {
-    struct reader r = {.at = bytes, .end = bytes + size};
+    struct entry_whose whose;
+    const uint8_t *body;
+    size_t size;
+    if (read_u8(r) == RECORD_TRANSFER) {
+        read_transfer(p, r, &p->transfers[p->transfer_count++]);
+        return;
+    }
+    CHECK(entry_read(r, &whose, &body, &size));
+    pages_add(p->pages, &whose, body, size);
+}
+
+static enum err add_block(struct projection *p, const struct block *b)
+{
+    struct reader r = {.at = b->bytes, .end = b->bytes + b->size};
     enum err e = OK;
-    while (!e && r.at < r.end)
-        e = write_some(p, &r);
+    while (!e && r.at < r.end) {
+        add_record(p, &r);
+        if (pages_full(p->pages) || p->transfer_count == STORE_BULK_MAX) e = flush(p);
+    }
     CHECK(!r.bad);
     return e;
 }
 
-/* As many blocks as one bulk has room for, at least one. */
+/* As many blocks as make one batch of pages, at least one. */
 static const struct block *last_of_bulk(const struct projection *p)
 {
     const struct block *last = p->head;
     uint64_t entries = last->entries;
-    while (last->next && entries + last->next->entries <= STORE_BULK_MAX / 2) {
+    while (last->next && entries + last->next->entries <= PAGES_ENTRIES_MAX) {
         last = last->next;
         entries += last->entries;
     }
     return last;
 }
 
-/* The blocks up to `last` stay in the list until they are written: a snapshot may need them. */
+/*
+ * The blocks up to `last` stay in the list until they are written: a snapshot may need them. What
+ * an earlier attempt, perhaps of a process that died, has written behind `written` goes first: it
+ * was batched otherwise.
+ */
 static enum err write_bulk(struct projection *p, const struct block *first,
-                           const struct block *last)
+                           const struct block *last, uint64_t written)
 {
-    AUTO_BUF struct buf bytes = {0};
-    buf_init(&bytes, STAGED_SIZE_MAX);
     enum err e = OK;
-    if (first == last) {
-        e = write_block(p, first->bytes, first->size);
-    } else {
-        for (const struct block *b = first; b; b = b == last ? NULL : b->next)
-            (void)buf_add(&bytes, b->bytes, b->size);
-        e = bytes.error ? bytes.error : write_block(p, (const uint8_t *)bytes.data, bytes.size);
-    }
+    if (p->unsure)
+        e = wallet_store_forget_entries(p->store, (written + 1) * PROJECTION_POSITIONS - 1);
+    p->unsure = true;
+    for (const struct block *b = first; b && !e; b = b == last ? NULL : b->next)
+        e = add_block(p, b);
+    if (!e) e = flush(p);
+    p->unsure = e;
+    if (e) pages_clear(p->pages);
     return e;
 }
 
@@ -338,9 +324,10 @@ static enum err write_next(struct projection *p)
     const struct block *first = p->head;
     const struct block *last = last_of_bulk(p);
     uint64_t through = last->through;
+    uint64_t written = p->written;
     bool mark = clock_mono_ms() >= p->mark_at_ms;
     (void)pthread_mutex_unlock(&p->lock);
-    enum err e = write_bulk(p, first, last);
+    enum err e = write_bulk(p, first, last, written);
     if (!e && mark) e = wallet_store_put_watermark(p->store, through);
     (void)pthread_mutex_lock(&p->lock);
     if (e) return e;
@@ -436,6 +423,7 @@ void projection_save(struct projection *p, struct buf *out)
         size += b->size;
     write_u64(out, PROJECTION_MAGIC);
     write_u64(out, p->marked);
+    write_u64(out, p->written);
     write_u64(out, p->committed);
     write_u64(out, size);
     for (const struct block *b = p->head; b; b = b->next)
@@ -448,10 +436,12 @@ enum err projection_load(struct projection *p, const void *data, size_t size, ui
     struct reader r = {.at = data, .end = (const uint8_t *)data + size};
     bool ours = read_u64(&r) == PROJECTION_MAGIC;
     uint64_t marked = read_u64(&r);
+    uint64_t written = read_u64(&r);
     uint64_t committed = read_u64(&r);
     uint64_t pending = read_u64(&r);
     const uint8_t *bytes = read_bytes(&r, pending);
-    if (!ours || r.bad || r.at != r.end || marked > committed) return ERR_CORRUPT;
+    if (!ours || r.bad || r.at != r.end || marked > written || written > committed)
+        return ERR_CORRUPT;
 
     uint64_t entries = 0;
     struct reader records = {.at = bytes, .end = bytes + pending};
@@ -461,6 +451,6 @@ enum err projection_load(struct projection *p, const void *data, size_t size, ui
     if (committed <= p->committed) return OK; /* the documents are further than the snapshot */
     if (pending) append(p, committed, bytes, pending, entries);
     p->committed = committed;
-    if (!p->head) p->written = committed;
+    p->written = p->head ? written : committed;
     return OK;
 }

@@ -177,6 +177,9 @@ static void run_statement(struct job *job)
 {
     struct statement_job *j = (struct statement_job *)job;
     struct wallet *w = j->wallet;
+    /* What came since is perhaps half written. */
+    uint64_t end = (j->seq + 1) * PROJECTION_POSITIONS;
+    if (!j->query.before || j->query.before > end) j->query.before = end;
     enum err e = projection_wait(w->projection, j->seq, rpc_call_deadline_ms(j->call));
     if (!e) e = wallet_store_statement(w->store, &j->query, j->rows, &j->count);
     if (e)
