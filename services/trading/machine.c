@@ -97,6 +97,14 @@ static void stamp_rates(const struct machine *m, struct request *r)
     r->taker_ppm = rules->taker_ppm;
 }
 
+static void ask_funds(struct machine *m)
+{
+    if (!m->funds.count) return;
+    int64_t begin_us = clock_mono_us();
+    funds_ask(&m->funds, engine_last_order_id(m->engine));
+    histogram_observe_us(m->hold, clock_mono_us() - begin_us);
+}
+
 static void prepare(void *machine, struct command **commands, size_t count)
 {
     struct machine *m = machine;
@@ -116,9 +124,11 @@ static void prepare(void *machine, struct command **commands, size_t count)
     }
     for (size_t i = 0; i < m->funds.count; i++)
         stamp_rates(m, &m->funds.items[i]->request);
-    funds_ask(&m->funds, engine_last_order_id(m->engine));
+    ask_funds(m);
     for (size_t i = 0; i < count; i++)
         stamp(m, (struct pending *)commands[i]);
+    m->prepared_us = clock_mono_us();
+    m->journaled_us = 0;
 }
 
 /* ---- apply ---- */
@@ -162,6 +172,10 @@ static void apply(void *machine, uint64_t seq, const void *entry, size_t size,
 {
     struct machine *m = machine;
     struct request r;
+    if (command && !m->journaled_us) {
+        m->journaled_us = clock_mono_us();
+        histogram_observe_us(m->journal, m->journaled_us - m->prepared_us);
+    }
     enum err e = request_decode(entry, size, &r);
     CHECK(e == OK);
     const struct engine_result *result = engine_apply(m->engine, &r);
@@ -216,6 +230,7 @@ static void finish(void *machine, struct command **commands, size_t count)
     stream_seal(&m->stream);
     gauge_set(m->stream_bytes, (int64_t)stream_size(&m->stream));
     renew_listings(m);
+    if (m->journaled_us) histogram_observe_us(m->match, clock_mono_us() - m->journaled_us);
     for (size_t i = 0; i < count; i++) {
         struct pending *p = (struct pending *)commands[i];
         if (p->held && p->command.err && !p->outbox_seq) funds_lost(&m->funds);
@@ -288,6 +303,9 @@ enum err machine_init(struct machine *m, const struct engine_options *options,
     m->refused = metrics_counter("tradepost_trading_commands_total",
                                  "Commands of clients and the shard", "result=\"refused\"");
     m->trades = metrics_counter("tradepost_trading_trades_total", "Trades made", NULL);
+    m->hold = order_stage("stage=\"hold\"");
+    m->journal = order_stage("stage=\"journal\"");
+    m->match = order_stage("stage=\"match\"");
     m->stream_bytes = metrics_gauge("tradepost_trading_stream_bytes",
                                     "Bytes that wait to be settled, announced or stored", NULL);
     return engine_new(options, &m->engine);

@@ -27,6 +27,8 @@ struct machine {
     bool touched[MARKETS_MAX];
     struct counter *done, *refused, *trades;
     struct gauge *stream_bytes;
+    struct histogram *hold, *journal, *match; /* of a batch's way: how long each stage took */
+    int64_t prepared_us, journaled_us;        /* of the batch at hand; 0: not yet */
 };
 
 extern const struct machine_ops machine_ops;

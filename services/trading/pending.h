@@ -7,6 +7,7 @@
 #define TRADING_PENDING_H
 
 #include "base/journal/replica.h"
+#include "base/metrics.h"
 #include "command.h"
 #include "engine.h"
 #include "message.h"
@@ -34,7 +35,8 @@ struct pending {
     bool held;
     bool duplicate;        /* its client order id was there before, */
     struct pending *first; /* in this very batch: by this one */
-    struct pending *next;  /* in a list of those that wait */
+    struct pending *next;  /* in a list of those that wait, */
+    int64_t waits_us;      /* since then */
 };
 
 static inline void pending_refuse(struct pending *p, enum err e, const char *reason,
@@ -43,6 +45,13 @@ static inline void pending_refuse(struct pending *p, enum err e, const char *rea
     p->command.err = e;
     p->reason = reason;
     p->text = text;
+}
+
+/* How long one stage of the orders' way takes: stage="hold", "journal", "match" or "settle". */
+static inline struct histogram *order_stage(const char *labels)
+{
+    return metrics_histogram("tradepost_order_stage_seconds",
+                             "Time of one batch of commands in a stage of the orders' way", labels);
 }
 
 #endif

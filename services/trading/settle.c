@@ -32,6 +32,7 @@ struct settle {
     uint64_t noted_seq;
     pthread_t thread;
     bool started;
+    struct histogram *stage;
 
     pthread_mutex_t mutex; /* of all below */
     pthread_cond_t stopped;
@@ -57,6 +58,7 @@ enum err settle_new(const struct settle_options *options, struct settle **ret)
     (void)pthread_condattr_destroy(&attributes);
     CHECK(pthread_mutex_init(&s->mutex, NULL) == 0);
     s->healthy = true;
+    s->stage = order_stage("stage=\"settle\"");
     *ret = s;
     return OK;
 }
@@ -85,10 +87,12 @@ static void answer_list(struct pending *list)
 void settle_answer(struct settle *s, struct pending **pendings, size_t count)
 {
     struct pending *now = NULL, **end = &now;
+    int64_t now_us = clock_mono_us();
     (void)pthread_mutex_lock(&s->mutex);
     for (size_t i = 0; i < count; i++) {
         struct pending *p = pendings[i];
         p->next = NULL;
+        p->waits_us = now_us;
         if (p->outbox_seq <= s->settled_seq || s->stopping) {
             *end = p;
             end = &p->next;
@@ -116,7 +120,10 @@ static void settled(struct settle *s, uint64_t settled_seq)
     if (!s->first) s->last = NULL;
     if (last) last->next = NULL;
     (void)pthread_mutex_unlock(&s->mutex);
-    if (last) answer_list(ready);
+    if (last) {
+        histogram_observe_us(s->stage, clock_mono_us() - ready->waits_us);
+        answer_list(ready);
+    }
     if (settled_seq - s->noted_seq < NOTE_EVERY) return;
     s->noted_seq = settled_seq;
     s->options.note(s->options.arg, settled_seq);

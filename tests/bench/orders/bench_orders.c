@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 
 #define READY_MS 10000
@@ -27,17 +28,54 @@ static void print(const char *name, unsigned clients, unsigned batch, double val
     (void)fflush(stdout);
 }
 
-/* What every journal has synced so far, from the metrics. */
-static double syncs(void)
+/* The sum of a metric's series, from the text that an operator's Prometheus gets. */
+static double metric(const char *series)
 {
     struct buf text;
+    char line[128];
     double total = 0;
     buf_init(&text, 4 * 1024 * 1024);
     CHECK(!metrics_write(&text));
-    for (char *at = text.data; (at = strstr(at, "\ntradepost_journal_syncs_total")); at++)
+    (void)snprintf(line, sizeof line, "\n%s", series);
+    for (char *at = text.data; (at = strstr(at, line)); at++)
         total += strtod(strchr(at + 1, ' '), NULL);
     buf_release(&text);
     return total;
+}
+
+static const char *const stages[] = {"hold", "journal", "match", "settle"};
+#define STAGES (sizeof stages / sizeof stages[0])
+
+/* What has happened so far. */
+struct totals {
+    double syncs, cpu_us, seconds[STAGES], batches[STAGES];
+};
+
+static double stage_metric(const char *stage, const char *suffix)
+{
+    char series[128];
+    (void)snprintf(series, sizeof series, "tradepost_order_stage_seconds_%s{stage=\"%s\"}", suffix,
+                   stage);
+    return metric(series);
+}
+
+/* Processor time of the whole process, load and all. */
+static double cpu_us(void)
+{
+    struct rusage usage;
+    CHECK(getrusage(RUSAGE_SELF, &usage) == 0);
+    return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1e6 +
+           (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
+}
+
+static struct totals totals(void)
+{
+    struct totals t = {.syncs = metric("tradepost_journal_syncs_total"), .cpu_us = cpu_us()};
+    for (size_t i = 0; i < STAGES; i++) {
+        t.seconds[i] = stage_metric(stages[i], "sum");
+        t.batches[i] = stage_metric(stages[i], "count");
+    }
+    return t;
 }
 
 static void wait_ready(const struct part_ops *ops, void *part)
@@ -84,13 +122,22 @@ static void measure(struct rpc_client *trading, const struct principal *users, u
                     unsigned batch, int64_t duration_ms)
 {
     struct load load = {trading, users, clients, batch, duration_ms};
-    double before = syncs();
+    struct totals before = totals();
     struct load_result result = load_run(&load);
+    struct totals after = totals();
+    double orders = result.orders ? (double)result.orders : 1;
     print("throughput", clients, batch, result.orders_per_s, "orders/s");
     print("p50", clients, batch, (double)result.p50_us / 1000, "ms");
     print("p99", clients, batch, (double)result.p99_us / 1000, "ms");
-    print("syncs_per_order", clients, batch,
-          result.orders ? (syncs() - before) / (double)result.orders : 0, "1");
+    print("syncs_per_order", clients, batch, (after.syncs - before.syncs) / orders, "1");
+    print("cpu", clients, batch, (after.cpu_us - before.cpu_us) / orders, "us/order");
+    for (size_t i = 0; i < STAGES; i++) {
+        double batches = after.batches[i] - before.batches[i];
+        if (batches)
+            print(stages[i], clients, batch, 1e3 * (after.seconds[i] - before.seconds[i]) / batches,
+                  "ms");
+    }
+    print("batch_size", clients, batch, orders / (after.batches[1] - before.batches[1]), "orders");
     if (result.refused) print("refused", clients, batch, (double)result.refused, "orders");
 }
 
@@ -108,7 +155,9 @@ int main(int argc, char **argv)
     static struct principal users[LOAD_CLIENTS_MAX];
     int64_t duration_ms = argc > 1 ? strtoll(argv[1], NULL, 10) : 5000;
     char directory[] = "/var/tmp/tradepost-bench-XXXXXX", setting[64]; /* a disk, not a tmpfs */
-    struct cli cli = {.config_file = argc > 2 ? argv[2] : NULL, .overrides = {setting, NULL}};
+    struct cli cli = {.config_file = argc > 2 ? argv[2] : NULL,
+                      .overrides = {setting, "wallet.listen=inproc://wallet",
+                                    "trading.listen=inproc://trading", NULL}};
     struct err_detail detail = {0};
     CHECK(mkdtemp(directory));
     (void)snprintf(setting, sizeof setting, "data_dir=%s", directory);
@@ -129,10 +178,16 @@ int main(int argc, char **argv)
     }
     wait_ready(cli_parts[2], parts[2]);
     make_users(wallet, users);
-    for (unsigned i = 0; i < sizeof counts / sizeof counts[0]; i++)
-        measure(trading, users, counts[i], 1, duration_ms);
-    for (unsigned i = 0; i < 3; i++)
-        measure(trading, users, counts[i], 100, duration_ms);
+    if (argc > 3) {
+        for (int i = 3; i + 1 < argc; i += 2)
+            measure(trading, users, (unsigned)atoi(argv[i]), (unsigned)atoi(argv[i + 1]),
+                    duration_ms);
+    } else {
+        for (unsigned i = 0; i < sizeof counts / sizeof counts[0]; i++)
+            measure(trading, users, counts[i], 1, duration_ms);
+        for (unsigned i = 0; i < sizeof counts / sizeof counts[0]; i++)
+            measure(trading, users, counts[i], 100, duration_ms);
+    }
 
     int64_t begin_ms = clock_mono_ms();
     rpc_client_free(trading);
