@@ -84,8 +84,12 @@ static size_t open_files(void)
     return count;
 }
 
+/* 0 under ThreadSanitizer: its own memory grows with every thread and address. */
 static size_t resident_kib(void)
 {
+#ifdef __SANITIZE_THREAD__
+    return 0;
+#endif
     char line[256];
     size_t kib = 0;
     FILE *file = fopen("/proc/self/status", "re");
