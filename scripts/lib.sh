@@ -49,6 +49,5 @@ build_preset() {
 
 mkdir -p "$root/build"
 
-# A Python that has Debian's protobuf module (another python3 may stand first in PATH).
-python=python3
-"$python" -c 'import google.protobuf' 2>/dev/null || python=$(PATH=/usr/bin:$PATH command -v python3)
+# Debian's python3, which has Debian's modules: another one may stand first in PATH.
+find_python() { PATH=/usr/bin:$PATH command -v python3; }
