@@ -22,6 +22,9 @@ struct remembered {
 struct auth {
     struct rpc_client *users;
     struct cache *cache;
+    pthread_mutex_t fetch_lock; /* one asks users, the others wait for what it hears */
+    int64_t asked_ms;           /* under fetch_lock; when users was last asked, */
+    bool answered;              /* and whether it said something */
     pthread_rwlock_t keys_lock;
     struct token_keys *keys; /* NULL until users has answered once */
     int64_t fetched_ms;
@@ -35,6 +38,8 @@ enum err auth_new(struct rpc_client *users, struct cache *cache, struct auth **r
     if (!a) return ERR_NO_MEMORY;
     a->users = users;
     a->cache = cache;
+    a->asked_ms = -AUTH_REFETCH_MS;
+    (void)pthread_mutex_init(&a->fetch_lock, NULL);
     (void)pthread_rwlock_init(&a->keys_lock, NULL);
     (void)pthread_mutex_init(&a->lock, NULL);
     *ret = a;
@@ -45,6 +50,7 @@ void auth_free(struct auth *a)
 {
     if (!a) return;
     token_keys_free(a->keys);
+    (void)pthread_mutex_destroy(&a->fetch_lock);
     (void)pthread_rwlock_destroy(&a->keys_lock);
     (void)pthread_mutex_destroy(&a->lock);
     free(a);
@@ -72,52 +78,83 @@ static enum err read_jwks(const Users__JwksResponse *response, struct token_keys
     return token_keys_public(jwks, response->n_keys, ret);
 }
 
-static enum err fetch_keys(struct auth *a, struct token_keys **ret)
+static enum err ask_users(struct auth *a, struct token_keys **ret)
 {
     Users__JwksRequest request = USERS__JWKS_REQUEST__INIT;
+    struct rpc_options options = {.deadline_ms = clock_mono_ms() + AUTH_FETCH_MS};
     ProtobufCMessage *reply = NULL;
-    enum err e = rpc_call(a->users, "users.Users/Jwks", &request.base, NULL, &reply, NULL);
+    enum err e = rpc_call(a->users, "users.Users/Jwks", &request.base, &options, &reply, NULL);
     if (e) return ERR_UNAVAILABLE;
     e = read_jwks((const Users__JwksResponse *)reply, ret);
     protobuf_c_message_free_unpacked(reply, NULL);
     return e ? ERR_UNAVAILABLE : OK;
 }
 
-/* Gets the keys anew, unless somebody just did. */
-static enum err refetch_keys(struct auth *a)
+/* Under fetch_lock. Tokens of a key that is gone are not remembered any longer. */
+static enum err fetch_keys(struct auth *a)
 {
-    (void)pthread_rwlock_rdlock(&a->keys_lock);
-    bool fresh = a->keys && clock_mono_ms() - a->fetched_ms < AUTH_REFETCH_MS;
-    (void)pthread_rwlock_unlock(&a->keys_lock);
-    if (fresh) return ERR_NOT_FOUND;
-
     struct token_keys *keys = NULL;
-    enum err e = fetch_keys(a, &keys);
+    enum err e = ask_users(a, &keys);
+    a->asked_ms = clock_mono_ms();
+    a->answered = !e;
     if (e) return e;
     (void)pthread_rwlock_wrlock(&a->keys_lock);
-    token_keys_free(a->keys);
+    struct token_keys *old = a->keys;
     a->keys = keys;
     a->fetched_ms = clock_mono_ms();
     (void)pthread_rwlock_unlock(&a->keys_lock);
+    (void)pthread_mutex_lock(&a->lock);
+    for (size_t i = 0; i < AUTH_REMEMBERED; i++)
+        a->remembered[i].expires_s = 0;
+    (void)pthread_mutex_unlock(&a->lock);
+    token_keys_free(old);
     return OK;
 }
 
-static enum err verify_once(struct auth *a, const char *token, struct token_claims *ret)
+/*
+ * Keys that are newer than seen_ms, from users or from whoever asked meanwhile. ERR_NOT_FOUND:
+ * users was asked only just now. ERR_UNAVAILABLE: it does not answer.
+ */
+static enum err newer_keys(struct auth *a, int64_t seen_ms)
+{
+    (void)pthread_mutex_lock(&a->fetch_lock);
+    (void)pthread_rwlock_rdlock(&a->keys_lock);
+    bool newer = a->keys && a->fetched_ms > seen_ms;
+    (void)pthread_rwlock_unlock(&a->keys_lock);
+    int64_t pause_ms = a->answered ? AUTH_REFETCH_MS : AUTH_RETRY_MS;
+    enum err e = OK;
+    if (!newer && clock_mono_ms() - a->asked_ms < pause_ms)
+        e = a->answered ? ERR_NOT_FOUND : ERR_UNAVAILABLE;
+    else if (!newer)
+        e = fetch_keys(a);
+    (void)pthread_mutex_unlock(&a->fetch_lock);
+    return e;
+}
+
+/* ret_seen_ms: how old the keys are that it was verified with; -1: there are none. */
+static enum err verify_once(struct auth *a, const char *token, struct token_claims *ret,
+                            int64_t *ret_seen_ms)
 {
     (void)pthread_rwlock_rdlock(&a->keys_lock);
     enum err e = ERR_NOT_FOUND;
+    *ret_seen_ms = a->keys ? a->fetched_ms : -1;
     if (a->keys) e = token_verify(a->keys, token, clock_wall_ms() / 1000, ret);
     (void)pthread_rwlock_unlock(&a->keys_lock);
     return e;
 }
 
-/* A token of an unknown key may be signed with one that is newer than our copy. */
+/* A token of an unknown key may be signed with one that is newer than our copy; and a key that was
+ * withdrawn must not be good for ever. */
 static enum err verify(struct auth *a, const char *token, struct token_claims *ret)
 {
-    enum err e = verify_once(a, token, ret);
-    if (e != ERR_NOT_FOUND) return e;
-    e = refetch_keys(a);
-    if (!e) e = verify_once(a, token, ret);
+    int64_t seen_ms;
+    enum err e = verify_once(a, token, ret, &seen_ms);
+    if (e == ERR_NOT_FOUND) {
+        e = newer_keys(a, seen_ms);
+        if (!e) e = verify_once(a, token, ret, &seen_ms);
+    } else if (!e && clock_mono_ms() - seen_ms > AUTH_KEYS_MS) {
+        if (!newer_keys(a, seen_ms)) e = verify_once(a, token, ret, &seen_ms);
+    }
     return e == ERR_NOT_FOUND ? ERR_UNAUTHENTICATED : e;
 }
 

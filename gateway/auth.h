@@ -4,7 +4,7 @@
  *
  * Verified tokens are remembered by their hash (a signature costs a tenth of a millisecond), at
  * most AUTH_REMEMBERED of them; the deny list is asked for these too. Thread-safe; may block on the
- * cache, and on users when a new key appears (at most once in AUTH_REFETCH_MS).
+ * cache, and on users when a new key appears (it is asked at most once in AUTH_REFETCH_MS).
  */
 #ifndef GATEWAY_AUTH_H
 #define GATEWAY_AUTH_H
@@ -15,7 +15,10 @@
 #include "http.h"
 
 #define AUTH_REMEMBERED    4096
-#define AUTH_REFETCH_MS    5000
+#define AUTH_REFETCH_MS    5000   /* users is asked for its keys no more often, */
+#define AUTH_RETRY_MS      250    /* or, while it does not answer, */
+#define AUTH_FETCH_MS      2000   /* and has so long to answer */
+#define AUTH_KEYS_MS       300000 /* older keys are fetched anew: one may have been withdrawn */
 #define AUTH_ACCESS_COOKIE "tp_access" /* browsers may carry the access token so, */
 #define AUTH_CSRF_COOKIE   "tp_csrf"   /* then unsafe methods repeat this one in X-CSRF-Token */
 

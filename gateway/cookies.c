@@ -37,6 +37,11 @@ static void set_cookie(struct http_exchange *x, const char *value, int max_age_s
     http_add_header(x, "Set-Cookie", header);
 }
 
+void cookies_fail(struct http_exchange *x, ProtobufCMessage *request, enum err e, bool secure)
+{
+    if (e == ERR_UNAUTHENTICATED && token_field(request)) set_cookie(x, "", 0, secure);
+}
+
 void cookies_write(struct http_exchange *x, const struct contract_method *method,
                    ProtobufCMessage *reply, bool secure)
 {

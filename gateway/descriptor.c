@@ -3,12 +3,14 @@
 
 #include <arpa/inet.h>
 #include <civetweb.h>
+#include <errno.h>
 #include <netinet/in.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
+
+#define GAP_MAX 4096 /* so many in a row that are not open: there are no more */
 
 static bool is_peer(int fd, const struct in_addr *address, const struct mg_request_info *info)
 {
@@ -25,16 +27,18 @@ int descriptor_of(const struct mg_request_info *info)
 {
     static atomic_int last;
     struct in_addr address;
-    struct rlimit limit;
     if (inet_pton(AF_INET, info->remote_addr, &address) != 1) return -1;
-    if (getrlimit(RLIMIT_NOFILE, &limit)) return -1;
-    int from = atomic_load(&last), end = limit.rlim_cur < 1 << 20 ? (int)limit.rlim_cur : 1 << 20;
-    for (int distance = 0; distance < end; distance++) {
+    int from = atomic_load(&last), gap = 0;
+    for (int distance = 0; gap < GAP_MAX; distance++) {
         for (int side = distance ? -1 : 1; side <= 1; side += 2) {
             int fd = from + side * distance;
-            if (fd < 0 || fd >= end || !is_peer(fd, &address, info)) continue;
-            atomic_store(&last, fd);
-            return fd;
+            gap++;
+            if (fd < 0) continue;
+            if (is_peer(fd, &address, info)) {
+                atomic_store(&last, fd);
+                return fd;
+            }
+            if (errno != EBADF) gap = 0;
         }
     }
     return -1;

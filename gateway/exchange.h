@@ -1,8 +1,9 @@
-/* Private to http*.c and listener.c: what an exchange is made of, and the only header that shows
- * civetweb. */
+/* Private to http*.c, listener.c and ws.c: what an exchange is made of. Apart from descriptor.c the
+ * only ones that see civetweb. */
 #ifndef GATEWAY_EXCHANGE_H
 #define GATEWAY_EXCHANGE_H
 
+#include "cutter.h"
 #include "http.h"
 
 #include <civetweb.h>
@@ -16,6 +17,8 @@ struct http_exchange {
     const struct mg_request_info *info;
     const struct listener_policy *policy;
     const struct http_settings *settings;
+    struct cutter *cutter; /* NULL: nobody cuts a slow client */
+    int socket;            /* -1: not known, so not cut */
     const char *verb;
     char path[HTTP_PATH_MAX + 1];
     char request_id[33];
@@ -31,18 +34,29 @@ struct http_exchange {
     struct buf headers;
 };
 
+/* Fills in everything that does not depend on what the request says. */
+void http_begin(struct http_exchange *x);
+
 /*
  * Judges a request as civetweb parsed it. 0: good, x is filled in. Otherwise the HTTP status to
- * refuse it with and ret_why; the connection must be closed. Pure but for the clock and the request
- * id.
+ * refuse it with and ret_why; the connection must be closed. Pure.
  */
 int http_check(struct http_exchange *x, const char **ret_why);
+
+/*
+ * civetweb parses in place, and is lax: it takes a bare LF for a line's end, skips blanks, and
+ * stops without a word at a line that is no header, such as a folded one. Its strings still lie in
+ * the request's bytes, so where they begin and end tells whether the head was one request line and
+ * header lines, each ended by CRLF, and nothing else. 0, 400, or 431: more than HTTP_HEAD_MAX
+ * bytes.
+ */
+int http_check_lines(const struct mg_request_info *info, const char **ret_why);
 
 /* Decodes %XX (and '+' if plus) of size bytes into ret (NUL-terminated). false: a bad escape, NUL,
  * or full. */
 bool http_decode(const char *text, size_t size, bool plus, char *ret, size_t ret_size);
 
-/* Writes a problem for errors that civetweb makes before there is an exchange. */
-void http_problem_bare(struct mg_connection *connection, int status);
+/* The one answer to what http_check or civetweb refused; the connection ends with it. */
+void http_refuse(struct http_exchange *x, int status, const char *why);
 
 #endif

@@ -21,7 +21,8 @@ struct health {
     struct hub *hub;
     int64_t started_ms;
     atomic_bool draining;
-    pthread_mutex_t lock; /* of the last look */
+    pthread_mutex_t look_lock; /* who has it looks; the others take what was seen last */
+    pthread_mutex_t lock;      /* of what was seen last */
     int64_t looked_ms;
     enum err part_err[PARTS_MAX], cache_err;
 };
@@ -35,6 +36,10 @@ enum err health_new(struct calls *calls, struct cache *cache, struct hub *hub, s
     h->hub = hub;
     h->started_ms = clock_mono_ms();
     h->looked_ms = -HEALTH_KEPT_MS;
+    for (size_t i = 0; i < PARTS_MAX; i++)
+        h->part_err[i] = ERR_UNAVAILABLE;
+    h->cache_err = ERR_UNAVAILABLE;
+    (void)pthread_mutex_init(&h->look_lock, NULL);
     (void)pthread_mutex_init(&h->lock, NULL);
     *ret = h;
     return OK;
@@ -43,6 +48,7 @@ enum err health_new(struct calls *calls, struct cache *cache, struct hub *hub, s
 void health_free(struct health *h)
 {
     if (!h) return;
+    (void)pthread_mutex_destroy(&h->look_lock);
     (void)pthread_mutex_destroy(&h->lock);
     free(h);
 }
@@ -66,25 +72,41 @@ static enum err ask(struct rpc_client *client)
     return e;
 }
 
-/* Under the lock: however many ask, the parts are asked twice a second. */
 static void look(struct health *h)
 {
-    if (clock_mono_ms() - h->looked_ms < HEALTH_KEPT_MS) return;
-    for (size_t i = 0; i < calls_count(h->calls); i++) {
+    enum err part_err[PARTS_MAX];
+    size_t count = calls_count(h->calls);
+    for (size_t i = 0; i < count; i++) {
         struct rpc_client *client = NULL;
         (void)calls_part(h->calls, i, &client);
-        h->part_err[i] = ask(client);
+        part_err[i] = ask(client);
     }
-    h->cache_err = cache_ping(h->cache);
+    enum err cache_err = cache_ping(h->cache);
+    (void)pthread_mutex_lock(&h->lock);
+    memcpy(h->part_err, part_err, count * sizeof part_err[0]);
+    h->cache_err = cache_err;
     h->looked_ms = clock_mono_ms();
+    (void)pthread_mutex_unlock(&h->lock);
+}
+
+/* However many ask, the parts are asked twice a second, and only one waits for a part that hangs.
+ */
+static void look_if_old(struct health *h)
+{
+    if (pthread_mutex_trylock(&h->look_lock)) return;
+    (void)pthread_mutex_lock(&h->lock);
+    bool old = clock_mono_ms() - h->looked_ms >= HEALTH_KEPT_MS;
+    (void)pthread_mutex_unlock(&h->lock);
+    if (old) look(h);
+    (void)pthread_mutex_unlock(&h->look_lock);
 }
 
 enum err health_ready(struct health *h, struct err_detail *detail)
 {
     if (atomic_load(&h->draining)) return err_set(detail, ERR_UNAVAILABLE, "draining");
     enum err e = OK;
+    look_if_old(h);
     (void)pthread_mutex_lock(&h->lock);
-    look(h);
     for (size_t i = 0; i < calls_count(h->calls) && !e; i++) {
         struct rpc_client *client = NULL;
         const char *part = calls_part(h->calls, i, &client);

@@ -1,8 +1,8 @@
 /*
  * Health for machines and people: /healthz (alive), /readyz (dependencies; 503 while starting or
  * draining), /health (status, uptime, version, each part), /metrics (Prometheus). Thread-safe;
- * /readyz and /health ask every part, at most HEALTH_TIMEOUT_MS, and answers are kept for
- * HEALTH_KEPT_MS.
+ * /readyz and /health ask every part, each at most HEALTH_TIMEOUT_MS, and what they say is kept for
+ * HEALTH_KEPT_MS; while one caller asks, the others are told what was seen last.
  */
 #ifndef GATEWAY_HEALTH_H
 #define GATEWAY_HEALTH_H

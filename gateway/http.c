@@ -4,14 +4,17 @@
 #include "base/clock.h"
 #include "base/crypt.h"
 #include "base/json.h"
+#include "base/utf8.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
-#define READ_SIZE 16384
-#define ETAG_SIZE 36 /* quotes, 32 hex digits, and room */
+#define READ_SIZE            16384
+#define ETAG_SIZE            36   /* quotes, 32 hex digits, and room */
+#define WRITE_MIN_MS         2000 /* for an answer, however late it is */
+#define HTTP_QUERY_NAME_SIZE 128
 
 /* ---- the request ---- */
 
@@ -27,7 +30,10 @@ const char *http_path(const struct http_exchange *x)
 
 const char *http_header(const struct http_exchange *x, const char *name)
 {
-    return mg_get_header(x->connection, name);
+    for (int i = 0; i < x->info->num_headers; i++)
+        if (strcasecmp(x->info->http_headers[i].name, name) == 0)
+            return x->info->http_headers[i].value;
+    return NULL;
 }
 
 const char *http_peer(const struct http_exchange *x)
@@ -63,19 +69,30 @@ int64_t http_deadline_ms(const struct http_exchange *x)
 enum err http_query(struct http_exchange *x,
                     enum err (*visit)(void *arg, const char *name, const char *value), void *arg)
 {
+    char names[HTTP_QUERY_MAX][HTTP_QUERY_NAME_SIZE], value[HTTP_PATH_MAX + 1];
+    size_t count = 0;
     const char *at = x->info->query_string;
-    while (at && *at) {
-        char name[128], value[HTTP_PATH_MAX + 1];
-        size_t size = strcspn(at, "&"), name_size = strcspn(at, "=&");
+    for (size_t size = 0; at && *at; at += size + (at[size] == '&')) {
+        size = strcspn(at, "&");
+        if (size == 0) continue;
+        size_t name_size = strcspn(at, "=&");
         const char *text = at + name_size + (name_size < size);
-        if (!http_decode(at, name_size, true, name, sizeof name) ||
-            !http_decode(text, (size_t)(at + size - text), true, value, sizeof value))
+        if (name_size == 0 || count == HTTP_QUERY_MAX ||
+            !http_decode(at, name_size, true, names[count], HTTP_QUERY_NAME_SIZE) ||
+            !http_decode(text, (size_t)(at + size - text), true, value, sizeof value) ||
+            !utf8_valid(names[count], strlen(names[count])) || !utf8_valid(value, strlen(value)))
             return ERR_INVALID;
-        enum err e = name_size ? visit(arg, name, value) : OK;
+        for (size_t i = 0; i < count; i++)
+            if (strcmp(names[i], names[count]) == 0) return ERR_INVALID;
+        enum err e = visit(arg, names[count++], value);
         if (e) return e;
-        at += size + (at[size] == '&');
     }
     return OK;
+}
+
+const char *http_query_text(const struct http_exchange *x)
+{
+    return x->info->query_string ? x->info->query_string : "";
 }
 
 enum err http_cookie(const struct http_exchange *x, const char *name, char *ret, size_t size)
@@ -97,26 +114,37 @@ enum err http_cookie(const struct http_exchange *x, const char *name, char *ret,
     return ERR_NOT_FOUND;
 }
 
-enum err http_body(struct http_exchange *x, size_t size_max, struct buf *ret)
+/* The rest of the body, as long as the cutter lets it come. */
+static enum err read_body(struct http_exchange *x, size_t size_max, struct buf *ret)
 {
-    if (x->body_size > (int64_t)size_max) return ERR_EXHAUSTED;
-    const char *expect = http_header(x, "Expect");
-    static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
-    if (!x->body_read && expect && strcasecmp(expect, "100-continue") == 0)
-        (void)mg_write(x->connection, go_on, sizeof go_on - 1);
-
     while (!x->body_read) {
         char *at = buf_reserve(ret, READ_SIZE);
         if (!at) return ret->error;
         int size = mg_read(x->connection, at, READ_SIZE);
-        if (size > 0) buf_commit(ret, (size_t)size);
-        if (ret->size > size_max) return ERR_EXHAUSTED;
-        if (clock_mono_ms() > x->deadline_ms) return ERR_TIMEOUT;
         if (size < 0) return ERR_INVALID;
+        buf_commit(ret, (size_t)size);
+        if (ret->size > size_max) return ERR_EXHAUSTED;
         x->body_read = size == 0 || (int64_t)ret->size == x->body_size;
     }
     /* Fewer bytes than promised: the client has gone. */
     return x->body_size >= 0 && (int64_t)ret->size != x->body_size ? ERR_INVALID : OK;
+}
+
+enum err http_body(struct http_exchange *x, size_t size_max, struct buf *ret)
+{
+    static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
+    if (x->body_size > (int64_t)size_max) return ERR_EXHAUSTED;
+    if (x->body_read) return OK;
+    if (x->body_size < 0) x->close = true; /* civetweb leaves the trailers of chunks lying around */
+    if (http_header(x, "Expect") && strcmp(x->info->http_version, "1.1") == 0)
+        (void)mg_write(x->connection, go_on, sizeof go_on - 1);
+
+    struct cutter_wait wait = cutter_arm(x->cutter, x->socket, CUT_READING, x->deadline_ms);
+    enum err e = read_body(x, size_max, ret);
+    if (cutter_disarm(wait)) x->close = true;
+    if (e == ERR_INVALID && clock_mono_ms() >= x->deadline_ms) e = ERR_TIMEOUT;
+    if (e) x->body_read = false; /* whatever comes now is no request */
+    return e;
 }
 
 /* ---- the answer ---- */
@@ -127,9 +155,49 @@ void http_add_header(struct http_exchange *x, const char *name, const char *valu
     (void)buf_add_format(&x->headers, "%s: %s\r\n", name, value);
 }
 
-static const char *reason(int status)
+/* Statuses as RFC 9110 and RFC 6585 name them, and the words of those that HTTP itself refuses. */
+static const struct status_name {
+    int status;
+    const char *reason, *code;
+} status_names[] = {
+    {100, "Continue", ""},
+    {200, "OK", ""},
+    {201, "Created", ""},
+    {202, "Accepted", ""},
+    {204, "No Content", ""},
+    {304, "Not Modified", ""},
+    {400, "Bad Request", "bad_request"},
+    {401, "Unauthorized", "unauthenticated"},
+    {403, "Forbidden", "permission_denied"},
+    {404, "Not Found", "not_found"},
+    {405, "Method Not Allowed", "method_not_allowed"},
+    {406, "Not Acceptable", "not_acceptable"},
+    {408, "Request Timeout", "request_timeout"},
+    {409, "Conflict", "conflict"},
+    {411, "Length Required", "length_required"},
+    {413, "Content Too Large", "body_too_large"},
+    {414, "URI Too Long", "uri_too_long"},
+    {415, "Unsupported Media Type", "unsupported_media_type"},
+    {417, "Expectation Failed", "expectation_failed"},
+    {422, "Unprocessable Content", "failed_precondition"},
+    {426, "Upgrade Required", "upgrade_required"},
+    {429, "Too Many Requests", "rate_limited"},
+    {431, "Request Header Fields Too Large", "headers_too_large"},
+    {499, "Client Closed Request", "cancelled"},
+    {500, "Internal Server Error", "internal"},
+    {501, "Not Implemented", "unimplemented"},
+    {503, "Service Unavailable", "unavailable"},
+    {504, "Gateway Timeout", "deadline_exceeded"},
+    {505, "HTTP Version Not Supported", "http_version_not_supported"},
+    {507, "Insufficient Storage", "disk_full"},
+};
+
+static const struct status_name *status_name(int status)
 {
-    return mg_get_response_code_text(NULL, status);
+    static const struct status_name unknown = {0, "Unknown", "unknown"};
+    for (size_t i = 0; i < sizeof status_names / sizeof status_names[0]; i++)
+        if (status_names[i].status == status) return &status_names[i];
+    return &unknown;
 }
 
 /* The Origin header's value if it stands in the configured list, whole. */
@@ -138,9 +206,10 @@ static const char *allowed_origin(const struct http_exchange *x)
     const char *origin = http_header(x, "Origin");
     size_t size = origin ? strlen(origin) : 0;
     for (const char *at = x->settings->origins; size && *at;) {
-        size_t item = strcspn(at, ",");
+        at += strspn(at, ", ");
+        size_t item = strcspn(at, ", ");
         if (item == size && strncmp(at, origin, size) == 0) return origin;
-        at += item + (at[item] == ',');
+        at += item;
     }
     return NULL;
 }
@@ -164,13 +233,17 @@ static void add_cors(struct http_exchange *x, struct buf *out)
                                 "Access-Control-Max-Age: 600\r\n");
 }
 
-static void add_head(struct http_exchange *x, struct buf *out, int status, const char *content_type)
+/* As civetweb will decide it, and HTTP/1.0 never: so that the client is told. */
+static bool wants_keep_alive(const struct http_exchange *x)
 {
     const char *connection = http_header(x, "Connection");
-    if (!x->body_read || strcmp(x->info->http_version, "1.0") == 0 ||
-        (connection && strcasecmp(connection, "close") == 0))
-        x->close = true;
-    if (x->close) mg_disable_connection_keep_alive(x->connection);
+    return strcmp(x->info->http_version, "1.1") == 0 &&
+           (!connection || strcasecmp(connection, "keep-alive") == 0);
+}
+
+static void add_head(struct http_exchange *x, struct buf *out, int status, const char *content_type)
+{
+    if (!x->close && (!x->body_read || !wants_keep_alive(x))) x->close = true;
     (void)buf_add_format(out,
                          "HTTP/1.1 %d %s\r\n"
                          "X-Request-Id: %s\r\n"
@@ -178,10 +251,11 @@ static void add_head(struct http_exchange *x, struct buf *out, int status, const
                          "X-Frame-Options: DENY\r\n"
                          "Referrer-Policy: no-referrer\r\n"
                          "Content-Security-Policy: default-src 'none'; frame-ancestors 'none'\r\n",
-                         status, reason(status), x->request_id);
+                         status, status_name(status)->reason, x->request_id);
     if (x->settings->hsts)
         (void)buf_add_text(out, "Strict-Transport-Security: max-age=31536000\r\n");
     if (content_type) (void)buf_add_format(out, "Content-Type: %s\r\n", content_type);
+    if (status == 401) (void)buf_add_text(out, "WWW-Authenticate: Bearer\r\n");
     if (x->close) (void)buf_add_text(out, "Connection: close\r\n");
     add_cors(x, out);
     (void)buf_add(out, x->headers.data, x->headers.size);
@@ -205,6 +279,19 @@ static bool add_etag(const struct http_exchange *x, struct buf *out, const char 
     return matches_etag(x, etag);
 }
 
+/* false: the client has gone, or takes it too slowly. */
+static bool write_all(struct http_exchange *x, const void *data, size_t size)
+{
+    int64_t now_ms = clock_mono_ms();
+    int64_t limit_ms =
+        x->deadline_ms > now_ms + WRITE_MIN_MS ? x->deadline_ms : now_ms + WRITE_MIN_MS;
+    struct cutter_wait wait = cutter_arm(x->cutter, x->socket, CUT_BOTH, limit_ms);
+    int written = mg_write(x->connection, data, size);
+    (void)cutter_disarm(wait);
+    if (written > 0) x->sent += (size_t)written;
+    return written == (int)size;
+}
+
 void http_answer(struct http_exchange *x, int status, const char *content_type, const char *body,
                  size_t size)
 {
@@ -226,9 +313,13 @@ void http_answer(struct http_exchange *x, int status, const char *content_type, 
 
     x->status = status;
     if (out.error) x->close = true; /* out of memory: the client sees the connection end */
-    x->sent = out.size;
-    if (mg_write(x->connection, out.data, out.size) <= 0) x->close = true;
+    if (!out.error && !write_all(x, out.data, out.size)) x->close = true;
     if (x->close) mg_disable_connection_keep_alive(x->connection);
+}
+
+bool http_is_answered(const struct http_exchange *x)
+{
+    return x->status != 0;
 }
 
 /* ---- problems (RFC 9457) ---- */
@@ -239,42 +330,57 @@ static void add_field(struct buf *out, const char *name, const char *text)
     (void)json_add_string(out, text, strlen(text));
 }
 
-static void problem_head(struct buf *out, int status, const char *code, const char *detail)
+static void add_errors(struct buf *out, const struct rpc_status *fields)
 {
-    (void)buf_add_format(out, "{\"type\":\"about:blank\",\"status\":%d", status);
-    add_field(out, "title", reason(status));
-    add_field(out, "code", code);
-    add_field(out, "detail", detail);
-}
-
-static void answer_problem(struct http_exchange *x, int status, const char *code,
-                           const char *detail, const struct rpc_status *fields)
-{
-    AUTO_BUF struct buf out;
-    buf_init(&out, 65536);
-    problem_head(&out, status, code, detail);
-    add_field(&out, "instance", x->path);
-    add_field(&out, "requestId", x->request_id);
-    (void)buf_add_text(&out, ",\"errors\":[");
+    (void)buf_add_text(out, ",\"errors\":[");
     for (size_t i = 0; fields && i < fields->error_count; i++) {
         const struct rpc_field_error *error = &fields->errors[i];
-        (void)buf_add_text(&out, i ? ",{\"field\":" : "{\"field\":");
-        (void)json_add_string(&out, error->field, strlen(error->field));
-        add_field(&out, "reason", error->reason);
-        (void)buf_add_char(&out, '}');
+        (void)buf_add_text(out, i ? ",{\"field\":" : "{\"field\":");
+        (void)json_add_string(out, error->field, strlen(error->field));
+        add_field(out, "reason", error->reason);
+        (void)buf_add_char(out, '}');
     }
-    (void)buf_add_text(&out, "]}");
-    http_answer(x, status, "application/problem+json", out.data, out.size);
+    (void)buf_add_text(out, "]}");
 }
 
-void http_problem(struct http_exchange *x, const struct rpc_status *status)
+static void add_problem(const struct http_exchange *x, struct buf *out, int status,
+                        const char *code, const char *detail)
+{
+    (void)buf_add_format(out, "{\"type\":\"about:blank\",\"status\":%d", status);
+    add_field(out, "title", status_name(status)->reason);
+    add_field(out, "code", code);
+    add_field(out, "detail", detail);
+    add_field(out, "instance", x->path);
+    add_field(out, "requestId", x->request_id);
+}
+
+void http_problem_write(const struct http_exchange *x, const struct rpc_status *status,
+                        struct buf *ret)
 {
     const char *code = status->reason[0] ? status->reason : err_word(status->err);
     /* What a server-side failure says may name its insides: the log and the request id tell the
      * rest. */
     bool ours = err_http(status->err) >= 500 && status->err != ERR_UNIMPLEMENTED;
     const char *detail = ours || !status->message[0] ? err_text(status->err) : status->message;
-    answer_problem(x, err_http(status->err), code, detail, status);
+    add_problem(x, ret, err_http(status->err), code, detail);
+    add_errors(ret, status);
+}
+
+void http_problem(struct http_exchange *x, const struct rpc_status *status)
+{
+    AUTO_BUF struct buf out;
+    buf_init(&out, HTTP_PROBLEM_MAX);
+    http_problem_write(x, status, &out);
+    http_answer(x, err_http(status->err), "application/problem+json", out.data, out.size);
+}
+
+void http_problem_status(struct http_exchange *x, int status, const char *code, const char *detail)
+{
+    AUTO_BUF struct buf out;
+    buf_init(&out, HTTP_PROBLEM_MAX);
+    add_problem(x, &out, status, code, detail);
+    add_errors(&out, NULL);
+    http_answer(x, status, "application/problem+json", out.data, out.size);
 }
 
 void http_problem_text(struct http_exchange *x, enum err e, const char *format, ...)
@@ -284,28 +390,13 @@ void http_problem_text(struct http_exchange *x, enum err e, const char *format, 
     va_start(args, format);
     (void)vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    answer_problem(x, err_http(e), err_word(e), text, NULL);
+    http_problem_status(x, err_http(e), err_word(e), text);
 }
 
-void http_problem_status(struct http_exchange *x, int status, const char *code, const char *detail)
+void http_refuse(struct http_exchange *x, int status, const char *why)
 {
-    answer_problem(x, status, code, detail, NULL);
-}
-
-void http_problem_bare(struct mg_connection *connection, int status)
-{
-    AUTO_BUF struct buf body, out;
-    buf_init(&body, 4096);
-    buf_init(&out, 8192);
-    problem_head(&body, status, "bad_request", "the request is malformed, too large or too slow");
-    (void)buf_add_text(&body, ",\"errors\":[]}");
-    (void)buf_add_format(&out,
-                         "HTTP/1.1 %d %s\r\nContent-Type: application/problem+json\r\n"
-                         "X-Content-Type-Options: nosniff\r\nCache-Control: no-store\r\n"
-                         "Connection: close\r\nContent-Length: %zu\r\n\r\n%s",
-                         status, reason(status), body.size, body.data);
-    mg_disable_connection_keep_alive(connection);
-    (void)mg_write(connection, out.data, out.size);
+    x->close = true;
+    http_problem_status(x, status, status_name(status)->code, why);
 }
 
 /* ---- streams ---- */
@@ -324,7 +415,5 @@ bool http_stream_begin(struct http_exchange *x, const char *content_type)
 
 bool http_stream_write(struct http_exchange *x, const void *data, size_t size)
 {
-    int written = mg_write(x->connection, data, size);
-    if (written > 0) x->sent += (size_t)written;
-    return written == (int)size;
+    return write_all(x, data, size);
 }

@@ -1,10 +1,12 @@
 /*
  * HTTP as handlers see it: a checked request, and one answer. Nothing here is civetweb's.
  *
- * Before a handler runs the request was refused (400 and close, problem JSON) if its framing is odd
- * (duplicate or non-digit Content-Length, Transfer-Encoding beside it, 64 headers or more, folded
- * headers, absolute form), or its path has NUL, an encoded slash, a bad escape or is not UTF-8. One
- * exchange belongs to one thread; strings live as long as it.
+ * Before a handler runs the request was refused (problem JSON, and the connection ends) if its head
+ * is not strictly of lines that end in CRLF, its framing can be read in two ways (duplicate or odd
+ * Content-Length, Transfer-Encoding beside it or other than chunked), it has 64 headers or more or
+ * one of them twice that may stand once, its target is not a path, or its path has control
+ * characters, an encoded slash, a bad escape, a segment . or .., or is not UTF-8. One exchange
+ * belongs to one thread; strings live as long as it.
  */
 #ifndef GATEWAY_HTTP_H
 #define GATEWAY_HTTP_H
@@ -19,8 +21,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define HTTP_PATH_MAX 2048
-#define HTTP_BODY_MAX (1024 * 1024) /* of any route; a route may allow less */
+#define HTTP_PATH_MAX    2048
+#define HTTP_BODY_MAX    (1024 * 1024) /* of any route; a route may allow less */
+#define HTTP_HEAD_MAX    16384         /* bytes of the request line and the headers */
+#define HTTP_QUERY_MAX   32            /* parameters */
+#define HTTP_PROBLEM_MAX 65536         /* bytes of a problem */
 
 struct http_exchange;
 
@@ -44,10 +49,13 @@ void http_set_user(struct http_exchange *x, const char *user_id);
 /* Monotonic: when the answer must have left. */
 int64_t http_deadline_ms(const struct http_exchange *x);
 
-/* Visits the decoded query parameters in order; stops at an error. ERR_INVALID: a bad escape. */
+/* Visits the decoded query parameters in order; stops at an error and returns it. ERR_INVALID, not
+ * of the visitor's: a bad escape, no UTF-8, no name, the same name twice, more than HTTP_QUERY_MAX.
+ */
 MUST_CHECK enum err http_query(struct http_exchange *x,
                                enum err (*visit)(void *arg, const char *name, const char *value),
                                void *arg);
+const char *http_query_text(const struct http_exchange *x); /* as it came; "" for none */
 /* A cookie's value into ret. ERR_NOT_FOUND. ERR_EXHAUSTED: longer than size. */
 MUST_CHECK enum err http_cookie(const struct http_exchange *x, const char *name, char *ret,
                                 size_t size);
@@ -64,12 +72,19 @@ void http_add_header(struct http_exchange *x, const char *name, const char *valu
  * bug. */
 void http_answer(struct http_exchange *x, int status, const char *content_type, const char *body,
                  size_t size);
+bool http_is_answered(const struct http_exchange *x);
 /* RFC 9457 problem JSON from a status: err_http(), the reason or err_word() as code, field errors.
  */
 void http_problem(struct http_exchange *x, const struct rpc_status *status);
 void http_problem_text(struct http_exchange *x, enum err e, const char *format, ...)
     PRINTF_LIKE(3, 4);
 void http_problem_status(struct http_exchange *x, int status, const char *code, const char *detail);
+
+/* The text of http_problem, to answer with err_http() as application/problem+json: for who keeps
+ * it.
+ */
+void http_problem_write(const struct http_exchange *x, const struct rpc_status *status,
+                        struct buf *ret);
 
 /* A stream (SSE): headers now, then pieces until false: the client has gone, or wanted no more
  * (HEAD). */

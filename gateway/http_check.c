@@ -63,32 +63,63 @@ static int64_t read_length(const char *text)
     return length;
 }
 
+/* What may stand once only: two of them could be read in two ways. */
+static bool stands_once(const char *name)
+{
+    static const char *const names[] = {"Host",          "Content-Length",   "Transfer-Encoding",
+                                        "Content-Type",  "Content-Encoding", "Cookie",
+                                        "Authorization", "Idempotency-Key",  "X-CSRF-Token",
+                                        "Expect",        "Origin",           "If-None-Match"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (strcasecmp(name, names[i]) == 0) return true;
+    return false;
+}
+
+static int check_headers(const struct mg_request_info *info, const char **ret_why)
+{
+    *ret_why = "too many headers; at most 63";
+    if (info->num_headers > HTTP_HEADERS_MAX) return 431;
+    for (int i = 0; i < info->num_headers; i++) {
+        const struct mg_header *h = &info->http_headers[i];
+        *ret_why = "a header has a character that is not allowed";
+        if (!header_is_clean(h)) return 400;
+        *ret_why = "a header stands twice that may stand only once";
+        for (int k = 0; k < i; k++)
+            if (strcasecmp(info->http_headers[k].name, h->name) == 0 && stands_once(h->name))
+                return 400;
+    }
+    return 0;
+}
+
 /* How long the body is, in the one way that cannot be read in two. */
 static int check_framing(struct http_exchange *x, const char **ret_why)
 {
-    unsigned lengths = 0, encodings = 0, hosts = 0;
-    x->body_size = 0;
-    for (int i = 0; i < x->info->num_headers; i++) {
-        const struct mg_header *h = &x->info->http_headers[i];
-        *ret_why = "a header has a character that is not allowed";
-        if (!header_is_clean(h)) return 400;
-        if (strcasecmp(h->name, "Host") == 0) hosts++;
-        if (strcasecmp(h->name, "Content-Length") == 0) {
-            lengths++;
-            x->body_size = read_length(h->value);
-        } else if (strcasecmp(h->name, "Transfer-Encoding") == 0) {
-            encodings++;
-            *ret_why = "the only Transfer-Encoding here is chunked";
-            if (strcasecmp(h->value, "chunked") != 0) return 501;
-        }
-    }
+    const char *length = http_header(x, "Content-Length");
+    const char *encoding = http_header(x, "Transfer-Encoding");
+    const char *expect = http_header(x, "Expect");
+    bool old = strcmp(x->info->http_version, "1.0") == 0;
     *ret_why = "there must be one Host header";
-    if (hosts > 1 || (hosts == 0 && strcmp(x->info->http_version, "1.0") != 0)) return 400;
-    *ret_why = "Content-Length must stand once, in digits, and not beside Transfer-Encoding";
-    if (lengths > 1 || encodings > 1 || (lengths && encodings) || x->body_size == -2) return 400;
-    if (encodings) x->body_size = -1;
+    if (!old && !http_header(x, "Host")) return 400;
+    *ret_why = "Content-Length and Transfer-Encoding do not go together";
+    if (length && encoding) return 400;
+    *ret_why = "HTTP/1.0 has no Transfer-Encoding";
+    if (encoding && old) return 400;
+    *ret_why = "the only Transfer-Encoding here is chunked";
+    if (encoding && strcasecmp(encoding, "chunked") != 0) return 501;
+    *ret_why = "Content-Length must be a number";
+    x->body_size = encoding ? -1 : length ? read_length(length) : 0;
+    if (x->body_size == -2) return 400;
+    *ret_why = "the only expectation here is 100-continue";
+    if (expect && strcasecmp(expect, "100-continue") != 0) return 417;
     x->body_read = x->body_size == 0;
     return 0;
+}
+
+static bool is_plain_text(const char *text)
+{
+    for (const unsigned char *c = (const unsigned char *)text; *c; c++)
+        if (*c < ' ' || *c == 0x7f) return false;
+    return utf8_valid(text, strlen(text));
 }
 
 static int check_path(struct http_exchange *x, const char **ret_why)
@@ -102,30 +133,63 @@ static int check_path(struct http_exchange *x, const char **ret_why)
     *ret_why = "the path has an escape or a character that is not allowed";
     for (const unsigned char *c = (const unsigned char *)raw; *c; c++)
         if (*c <= ' ' || *c >= 0x7f || *c == '\\' || *c == '#') return 400;
+    char path[HTTP_PATH_MAX + 1];
     if (strcasestr(raw, "%2f") || strcasestr(raw, "%5c") ||
-        !http_decode(raw, size, false, x->path, sizeof x->path) ||
-        !utf8_valid(x->path, strlen(x->path)))
+        !http_decode(raw, size, false, path, sizeof path) || !is_plain_text(path))
         return 400;
     *ret_why = "the path has a segment that is . or ..";
-    for (const char *at = x->path; (at = strstr(at, "/.")); at++)
+    for (const char *at = path; (at = strstr(at, "/.")); at++)
         if (strcspn(at + 1, "/") == strspn(at + 1, ".") && strspn(at + 1, ".") <= 2) return 400;
+    memcpy(x->path, path, strlen(path) + 1);
     return 0;
+}
+
+int http_check_lines(const struct mg_request_info *info, const char **ret_why)
+{
+    const char *method_end = info->request_method + strlen(info->request_method);
+    const char *target = info->query_string ? info->query_string : info->request_uri;
+    const char *version = target + strlen(target) + 1 + strlen("HTTP/");
+    *ret_why = "the head must be lines that end in CRLF, with nothing between name and colon";
+    if (info->request_uri != method_end + 1 || info->http_version != version) return 400;
+
+    const char *end = version + strlen(version);
+    for (int i = 0; i < info->num_headers; i++) {
+        const struct mg_header *h = &info->http_headers[i];
+        const char *name_end = h->name + strlen(h->name);
+        if (h->name != end + 2) return 400;                          /* LF, or skipped */
+        if (h->value > name_end + 1 && name_end[1] == 0) return 400; /* a blank before ':' */
+        end = h->value + strlen(h->value);
+    }
+    if (end + 4 - info->request_method > HTTP_HEAD_MAX) {
+        *ret_why = "request line and headers are too large";
+        return 431;
+    }
+    if (info->num_headers > HTTP_HEADERS_MAX) return 0; /* those behind were not parsed */
+    /* Here stood CRLF CRLF. civetweb has made NULs of the first line end and the very last byte; of
+     * the CR between them too where there are no headers. */
+    if (end[1]) return 400;
+    return (info->num_headers ? end[2] == '\r' && !end[3] : !end[2]) ? 0 : 400;
+}
+
+void http_begin(struct http_exchange *x)
+{
+    x->begin_us = clock_mono_us();
+    x->deadline_ms = x->begin_us / 1000 + x->settings->request_ms;
+    x->verb = "";
+    x->path[0] = '/';
+    buf_init(&x->headers, HTTP_OWN_HEADERS_MAX);
+    id_format(id_random(), x->request_id);
+    const char *parent = http_header(x, "traceparent");
+    if (!parent || !trace_parse(parent, &x->trace)) x->trace = trace_new();
+    x->trace = trace_child(x->trace);
 }
 
 int http_check(struct http_exchange *x, const char **ret_why)
 {
-    x->begin_us = clock_mono_us();
-    x->deadline_ms = x->begin_us / 1000 + x->settings->request_ms;
-    id_format(id_random(), x->request_id);
-    const char *parent = mg_get_header(x->connection, "traceparent");
-    if (!parent || !trace_parse(parent, &x->trace)) x->trace = trace_new();
-    x->trace = trace_child(x->trace);
     x->verb = x->info->request_method;
     x->head = strcmp(x->verb, "HEAD") == 0;
     if (x->head) x->verb = "GET";
-
-    *ret_why = "too many headers; at most 63";
-    if (x->info->num_headers > HTTP_HEADERS_MAX) return 431;
-    int status = check_framing(x, ret_why);
-    return status ? status : check_path(x, ret_why);
+    int status = check_headers(x->info, ret_why);
+    if (!status) status = check_path(x, ret_why);
+    return status ? status : check_framing(x, ret_why);
 }

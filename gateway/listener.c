@@ -1,25 +1,30 @@
 /* One civetweb context, told to do nothing by itself: every request is checked here and handed on.
  */
+#include "descriptor.h"
 #include "exchange.h"
 #include "ws.h"
 
 #include "base/clock.h"
 #include "base/log.h"
 
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/socket.h>
 
-#define REQUEST_HEAD_MAX "16384" /* bytes of the request line and the headers */
-#define KEEP_ALIVE_MS    "15000"
+#define KEEP_ALIVE_MS "15000"
+#define LINGER_MS     1000
+#define LINGER_BYTES  (1024 * 1024)
 
 struct listener {
     struct listener_options options;
     struct mg_context *context;
-    atomic_uint connections; /* each holds a thread, busy or not */
+    struct cutter *cutter;
+    atomic_uint open; /* connections */
     pthread_t stopper;
     bool stopping; /* the stopper runs */
 };
@@ -36,72 +41,126 @@ static void log_request(const struct http_exchange *x)
              LOG_INT("duration_us", clock_mono_us() - x->begin_us));
 }
 
-static bool is_upgrade(const struct mg_connection *connection, const struct mg_request_info *info)
-{
-    const char *upgrade = mg_get_header(connection, "Upgrade");
-    return upgrade && strcasecmp(upgrade, "websocket") == 0 && info->request_uri &&
-           strcmp(info->request_uri, "/ws") == 0;
-}
+/* ---- what civetweb calls, on the connection's thread ---- */
 
-static struct listener *of(const struct mg_connection *connection)
-{
-    return mg_get_user_data(mg_get_context(connection));
-}
+/* The connection that this thread serves. */
+static _Thread_local struct visit {
+    int socket;   /* -1: not looked for yet */
+    bool refused; /* civetweb itself has, or we have: what the client still sends is not read */
+} visit;
 
-static int on_connect(const struct mg_connection *connection, void **ret_data)
+static int on_open(const struct mg_connection *connection, void **ret_data)
 {
+    const struct mg_context *context = mg_get_context(connection);
+    struct listener *l = mg_get_user_data(context);
     (void)ret_data;
-    atomic_fetch_add(&of(connection)->connections, 1);
+    (void)atomic_fetch_add(&l->open, 1);
+    visit = (struct visit){.socket = -1};
     return 0;
 }
 
-static void on_disconnect(const struct mg_connection *connection)
-{
-    atomic_fetch_sub(&of(connection)->connections, 1);
-}
-
-/* An idle kept-alive connection holds its thread: from three quarters on nobody keeps one, so that
- * others do not wait for those who do nothing. */
+/* All but the last quarter of the threads may wait for somebody's next request. */
 static bool is_crowded(struct listener *l)
 {
-    return atomic_load(&l->connections) * 4 > l->options.threads * 3;
+    return 4 * atomic_load(&l->open) > 3 * l->options.threads;
 }
 
-/* civetweb's callback for every request: > 0 says that it has been answered. */
-static int on_request(struct mg_connection *connection)
+static struct http_exchange begin(struct mg_connection *connection)
 {
     const struct mg_request_info *info = mg_get_request_info(connection);
     struct listener *l = info->user_data;
+    if (visit.socket < 0) visit.socket = descriptor_of(info);
     struct http_exchange x = {.connection = connection,
                               .info = info,
                               .policy = &l->options.policy,
-                              .settings = l->options.http};
-    buf_init(&x.headers, HTTP_OWN_HEADERS_MAX);
-    x.close = is_crowded(l);
+                              .settings = l->options.http,
+                              .cutter = l->cutter,
+                              .socket = visit.socket,
+                              .close = is_crowded(l)};
+    return x;
+}
+
+static void end(struct http_exchange *x)
+{
+    if (x->close && !x->body_read) visit.refused = true;
+    log_request(x);
+    buf_release(&x->headers);
+}
+
+static bool is_upgrade(const struct http_exchange *x)
+{
+    const char *upgrade = http_header(x, "Upgrade");
+    return upgrade && strcasecmp(upgrade, "websocket") == 0 && strcmp(x->path, "/ws") == 0;
+}
+
+/* Every request that civetweb could parse. > 0: it has been answered. */
+static int on_request(struct mg_connection *connection)
+{
+    struct http_exchange x = begin(connection);
+    const struct listener_options *options = &((struct listener *)x.info->user_data)->options;
+    http_begin(&x);
     const char *why = NULL;
-    int refused = http_check(&x, &why);
+    int refused = http_check_lines(x.info, &why);
+    if (!refused) refused = http_check(&x, &why);
     if (refused) {
-        x.close = true;
-        if (!x.path[0]) x.path[0] = '/';
-        http_problem_status(&x, refused, "bad_request", why);
-    } else if (l->options.ws && is_upgrade(connection, info)) {
-        ws_handle(l->options.ws, &x);
+        http_refuse(&x, refused, why);
+    } else if (options->ws && is_upgrade(&x)) {
+        ws_handle(options->ws, &x);
     } else {
-        l->options.handler(l->options.context, &x);
+        options->handler(options->context, &x);
         CHECK(x.status != 0);
     }
-    log_request(&x);
-    buf_release(&x.headers);
+    end(&x);
     return x.status;
 }
 
-/* civetweb's own errors (it could not parse the request): problem JSON too. 0: the page is written.
- */
+static void refuse_unparsed(struct mg_connection *connection, int status)
+{
+    struct http_exchange x = begin(connection);
+    http_begin(&x);
+    http_refuse(&x, status, "the request is malformed, too large or too slow");
+    end(&x);
+}
+
+/* What civetweb could not parse. 0: the page is written. */
 static int on_error(struct mg_connection *connection, int status, const char *message)
 {
     (void)message;
-    http_problem_bare(connection, status);
+    if (status == 411) status = 400; /* a Content-Length that is no number */
+    refuse_unparsed(connection, status);
     return 0;
+}
+
+/* A client that is still sending would lose our answer to a reset: what it sends is thrown away
+ * first, for a while. */
+static void linger(int socket)
+{
+    char trash[4096];
+    int64_t deadline_ms = clock_mono_ms() + LINGER_MS;
+    (void)shutdown(socket, SHUT_WR);
+    for (size_t size = 0; size < LINGER_BYTES;) {
+        struct pollfd wait = {.fd = socket, .events = POLLIN};
+        int64_t left_ms = deadline_ms - clock_mono_ms();
+        if (left_ms <= 0 || poll(&wait, 1, (int)left_ms) <= 0) return;
+        ssize_t got = recv(socket, trash, sizeof trash, MSG_DONTWAIT);
+        if (got <= 0) return;
+        size += (size_t)got;
+    }
+}
+
+/* A target in absolute form, or "*", makes civetweb close without a word: it is answered here. */
+static void on_close(const struct mg_connection *connection)
+{
+    const struct mg_request_info *info = mg_get_request_info(connection);
+    if (!visit.refused && info && info->request_uri && !info->local_uri)
+        refuse_unparsed((struct mg_connection *)connection, 400);
+    if (visit.refused && visit.socket >= 0) linger(visit.socket);
+}
+
+static void on_closed(const struct mg_connection *connection)
+{
+    struct listener *l = mg_get_user_data(mg_get_context(connection));
+    (void)atomic_fetch_sub(&l->open, 1);
 }
 
 static int on_message(const struct mg_connection *connection, const char *message)
@@ -113,13 +172,14 @@ static int on_message(const struct mg_connection *connection, const char *messag
 
 static struct mg_context *start_context(struct listener *l)
 {
-    char ports[128], threads[16], timeout[24];
+    char ports[128], threads[16], timeout[24], head[16];
     (void)snprintf(ports, sizeof ports, "%s:%u", l->options.address, l->options.port);
     (void)snprintf(threads, sizeof threads, "%u", l->options.threads);
     (void)snprintf(timeout, sizeof timeout, "%lld", (long long)l->options.http->request_ms);
+    (void)snprintf(head, sizeof head, "%d", 2 * HTTP_HEAD_MAX); /* so that we say 431 */
     const char *const options[] = {
         "listening_ports", ports, "num_threads", threads, "request_timeout_ms", timeout,
-        "max_request_size", REQUEST_HEAD_MAX, "enable_keep_alive", "yes", "keep_alive_timeout_ms",
+        "max_request_size", head, "enable_keep_alive", "yes", "keep_alive_timeout_ms",
         KEEP_ALIVE_MS, "tcp_nodelay", "1", "decode_url", "no", "enable_directory_listing", "no",
         "connection_queue", "256", "websocket_timeout_ms", "3600000", "enable_websocket_ping_pong",
         "no",
@@ -129,8 +189,9 @@ static struct mg_context *start_context(struct listener *l)
     const struct mg_callbacks callbacks = {.begin_request = on_request,
                                            .http_error = on_error,
                                            .log_message = on_message,
-                                           .init_connection = on_connect,
-                                           .connection_closed = on_disconnect};
+                                           .init_connection = on_open,
+                                           .connection_close = on_close,
+                                           .connection_closed = on_closed};
     return mg_start(&callbacks, l, (const char **)options);
 }
 
@@ -140,8 +201,13 @@ enum err listener_start(const struct listener_options *options, struct listener 
     struct listener *l = calloc(1, sizeof *l);
     if (!l) return ERR_NO_MEMORY;
     l->options = *options;
+    if (cutter_new(options->threads, &l->cutter)) {
+        free(l);
+        return ERR_NO_MEMORY;
+    }
     l->context = start_context(l);
     if (!l->context) {
+        cutter_free(l->cutter);
         free(l);
         return err_set(detail, ERR_UNAVAILABLE, "cannot listen on %s:%u; is another process there?",
                        options->address, options->port);
@@ -176,5 +242,6 @@ void listener_stop(struct listener *l)
         (void)pthread_join(l->stopper, NULL);
     else
         mg_stop(l->context);
+    cutter_free(l->cutter);
     free(l);
 }

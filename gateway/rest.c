@@ -3,16 +3,16 @@
 
 #include "cookies.h"
 #include "idempotency.h"
+#include "media.h"
 #include "router.h"
 
 #include "base/json.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
-#define JSON_TYPE "application/json"
+#define JSON_TYPE    "application/json"
+#define PROBLEM_TYPE "application/problem+json"
 
 struct rest {
     struct rest_options options;
@@ -27,7 +27,7 @@ struct work {
     struct buf body;
     ProtobufCMessage *request;
     struct idempotency idempotency;
-    bool has_body;
+    bool has_body; /* its verb takes one */
 };
 
 enum err rest_new(const struct rest_options *options, struct rest **ret)
@@ -54,31 +54,23 @@ static bool authorize(struct work *w)
         return false;
     }
     enum err e = auth_request(w->rest->options.auth, w->x, &w->principal, &detail);
-    /* A stale token does not keep anybody from what is open to guests. */
-    if (e == ERR_UNAUTHENTICATED && m->caller == CALLER_GUEST) {
+    /* What is open to guests is open to who has a stale token or forgot the CSRF header: as a
+     * guest. */
+    if ((e == ERR_UNAUTHENTICATED || e == ERR_DENIED) && m->caller == CALLER_GUEST) {
         w->principal = principal_guest();
         e = OK;
     }
-    if (e == ERR_UNAUTHENTICATED) http_add_header(w->x, "WWW-Authenticate", "Bearer");
     if (e) {
         http_problem_text(w->x, e, "%s", detail.text);
         return false;
     }
     http_set_user(w->x, w->principal.user_id);
     e = calls_allowed(m, &w->principal);
-    if (e == ERR_UNAUTHENTICATED) http_add_header(w->x, "WWW-Authenticate", "Bearer");
     if (e)
         http_problem_text(w->x, e, "%s",
                           e == ERR_UNAUTHENTICATED ? "log in first: Authorization: Bearer <token>"
                                                    : "this is for administrators");
     return !e;
-}
-
-static bool is_json(const char *type)
-{
-    size_t size = strlen(JSON_TYPE);
-    return type && strncasecmp(type, JSON_TYPE, size) == 0 &&
-           (!type[size] || strchr("; ", type[size]));
 }
 
 static bool read_body(struct work *w)
@@ -90,18 +82,14 @@ static bool read_body(struct work *w)
     else if (e == ERR_TIMEOUT)
         http_problem_status(w->x, 408, "body_too_slow", "the body came too slowly");
     else if (e)
-        http_problem_text(w->x, ERR_INVALID, "the body is cut short or badly framed");
+        http_problem_text(w->x, e, "the body is cut short or badly framed");
     if (e) return false;
-    if (w->body.size == 0 || is_json(http_header(w->x, "Content-Type"))) return true;
-    http_problem_status(w->x, 415, "unsupported_media_type", "Content-Type must be " JSON_TYPE);
+    if (w->body.size == 0 || (media_is_json(http_header(w->x, "Content-Type")) &&
+                              media_is_plain(http_header(w->x, "Content-Encoding"))))
+        return true;
+    http_problem_status(w->x, 415, "unsupported_media_type",
+                        "Content-Type must be " JSON_TYPE ", not compressed");
     return false;
-}
-
-static bool accepts_json(const struct http_exchange *x)
-{
-    const char *accept = http_header(x, "Accept");
-    return !accept || strstr(accept, "*/*") || strcasestr(accept, "application/*") ||
-           strcasestr(accept, "json");
 }
 
 static void refuse_field(struct work *w, const struct err_detail *detail)
@@ -126,7 +114,16 @@ static enum err set_parameter(void *arg, const char *name, const char *value)
     return e;
 }
 
-/* Query, or body; then the path, which wins over neither: it names fields of its own. */
+static bool read_query(struct work *w)
+{
+    enum err e = http_query(w->x, set_parameter, w);
+    if (e && !http_is_answered(w->x)) /* by set_parameter */
+        http_problem_text(w->x, ERR_INVALID,
+                          "the query has a bad escape, or a parameter twice, or too many");
+    return !e;
+}
+
+/* Body, or query; then the path, whose parameters win over fields of the same name. */
 static bool build_request(struct work *w)
 {
     struct err_detail detail = {0};
@@ -137,8 +134,7 @@ static bool build_request(struct work *w)
         refuse_field(w, &detail);
         return false;
     }
-    enum err e = w->has_body ? OK : http_query(w->x, set_parameter, w);
-    if (e) return false; /* set_parameter answered */
+    if (!w->has_body && !read_query(w)) return false;
     for (size_t i = 0; i < w->route.parameter_count; i++)
         if (set_parameter(w, w->route.parameters[i].name, w->route.parameters[i].value))
             return false;
@@ -149,53 +145,62 @@ static bool build_request(struct work *w)
 
 /* ---- answering ---- */
 
-static void answer(struct work *w, int status, const char *type, const char *body, size_t size)
+static bool is_mutation(const struct work *w)
 {
-    idempotency_end(w->rest->options.cache, &w->idempotency, status, body, size);
-    http_answer(w->x, status, type, body, size);
+    return strcmp(http_verb(w->x), "GET") != 0;
 }
 
-/* A repeat with the same key gets the first answer; only successes are kept as such. */
+/* What the key stands for: the same request again has the same. */
+static void take_fingerprint(const struct work *w, uint8_t ret[static SHA256_SIZE])
+{
+    AUTO_BUF struct buf text;
+    buf_init(&text, HTTP_PATH_MAX + HTTP_BODY_MAX + HTTP_HEAD_MAX);
+    (void)buf_add_format(&text, "%s %s?%s\n", http_verb(w->x), http_path(w->x),
+                         http_query_text(w->x));
+    (void)buf_add(&text, w->body.data, w->body.size);
+    crypt_sha256(text.data, text.size, ret);
+}
+
+static bool refuse_key(struct work *w, enum err e)
+{
+    if (e == ERR_CONFLICT)
+        http_problem_status(w->x, 409, "idempotency_key_in_use",
+                            "the first request with this Idempotency-Key still runs");
+    else if (e == ERR_PRECONDITION)
+        http_problem_status(w->x, 409, "idempotency_key_reused",
+                            "this Idempotency-Key was used for another request");
+    else
+        http_problem_text(w->x, ERR_UNAVAILABLE,
+                          "the Idempotency-Key cannot be checked right now; nothing was done");
+    return false;
+}
+
+/*
+ * A repeat with the same key gets the first answer. What is open to guests takes no keys: there is
+ * nobody to keep an answer for, and the answer may be a token.
+ */
 static bool claim_key(struct work *w)
 {
     const char *key = http_header(w->x, "Idempotency-Key");
-    if (!key || !w->has_body) return true;
+    if (!key || !is_mutation(w) || w->route.method->caller == CALLER_GUEST) return true;
     size_t size = strlen(key);
     if (size == 0 || size > IDEMPOTENCY_KEY_MAX) {
         http_problem_text(w->x, ERR_INVALID, "Idempotency-Key must have 1 to %d bytes",
                           IDEMPOTENCY_KEY_MAX);
         return false;
     }
-    AUTO_BUF struct buf text, first;
-    buf_init(&text, HTTP_PATH_MAX + HTTP_BODY_MAX + 64);
-    buf_init(&first, CACHE_VALUE_MAX);
-    (void)buf_add_format(&text, "%s %s\n", http_verb(w->x), http_path(w->x));
-    (void)buf_add(&text, w->body.data, w->body.size);
+    AUTO_BUF struct buf first;
+    buf_init(&first, IDEMPOTENCY_ANSWER_MAX);
     uint8_t fingerprint[SHA256_SIZE];
-    crypt_sha256(text.data, text.size, fingerprint);
-
     int status = 0;
-    switch (idempotency_begin(w->rest->options.cache, w->principal.user_id, key, fingerprint,
-                              &w->idempotency, &status, &first)) {
-    case OK:
-        return true;
-    case ERR_EXISTS:
-        http_add_header(w->x, "Idempotent-Replayed", "true");
-        http_answer(w->x, status, JSON_TYPE, first.data, first.size);
-        return false;
-    case ERR_CONFLICT:
-        http_problem_status(w->x, 409, "idempotency_key_in_use",
-                            "the first request with this Idempotency-Key still runs");
-        return false;
-    case ERR_PRECONDITION:
-        http_problem_status(w->x, 409, "idempotency_key_reused",
-                            "this Idempotency-Key was used for another request");
-        return false;
-    default:
-        http_problem_text(w->x, ERR_UNAVAILABLE,
-                          "the Idempotency-Key cannot be checked right now; nothing was done");
-        return false;
-    }
+    take_fingerprint(w, fingerprint);
+    enum err e = idempotency_begin(w->rest->options.cache, w->principal.user_id, key, fingerprint,
+                                   &w->idempotency, &status, &first);
+    if (!e) return true;
+    if (e != ERR_EXISTS) return refuse_key(w, e);
+    http_add_header(w->x, "Idempotent-Replayed", "true");
+    http_answer(w->x, status, status < 400 ? JSON_TYPE : PROBLEM_TYPE, first.data, first.size);
+    return false;
 }
 
 /*
@@ -215,10 +220,38 @@ static bool has_order_ids(const ProtobufCMessageDescriptor *message)
     return false;
 }
 
+/* The part said no. What it decided is an answer to keep; what may turn out otherwise is not. */
+static void answer_failure(struct work *w, const struct rpc_status *status)
+{
+    AUTO_BUF struct buf text;
+    buf_init(&text, HTTP_PROBLEM_MAX);
+    cookies_fail(w->x, w->request, status->err, w->rest->options.cookie_secure);
+    http_problem_write(w->x, status, &text);
+    idempotency_end(w->rest->options.cache, &w->idempotency, status->err, err_http(status->err),
+                    text.data, text.size);
+    http_answer(w->x, err_http(status->err), PROBLEM_TYPE, text.data, text.size);
+}
+
+static void answer_success(struct work *w, ProtobufCMessage *own_reply)
+{
+    const struct contract_method *m = w->route.method;
+    AUTO_BUF struct buf text;
+    buf_init(&text, REST_REPLY_MAX);
+    cookies_write(w->x, m, own_reply, w->rest->options.cookie_secure);
+    enum err e = json_write(own_reply, &text);
+    protobuf_c_message_free_unpacked(own_reply, NULL);
+    if (e) { /* it has been done all the same: the key stays claimed */
+        http_problem_text(w->x, ERR_INTERNAL, "the answer is too large; ask for less");
+        return;
+    }
+    idempotency_end(w->rest->options.cache, &w->idempotency, OK, m->success, text.data, text.size);
+    http_answer(w->x, m->success, JSON_TYPE, text.data, text.size);
+}
+
 static void call_and_answer(struct work *w)
 {
     const struct contract_method *m = w->route.method;
-    bool keyed = w->has_body && has_order_ids(m->input);
+    bool keyed = is_mutation(w) && has_order_ids(m->input);
     char traceparent[TRACE_TEXT_SIZE];
     trace_format(http_trace(w->x), traceparent);
     struct rpc_options options = {
@@ -229,22 +262,11 @@ static void call_and_answer(struct work *w)
     };
     struct rpc_status status = {0};
     ProtobufCMessage *reply = NULL;
-    enum err e = rpc_call(calls_client(w->rest->options.calls, m->name), m->name, w->request,
-                          &options, &reply, &status);
-    if (e) {
-        idempotency_end(w->rest->options.cache, &w->idempotency, 500, "",
-                        0); /* free to try again */
-        http_problem(w->x, &status);
-        return;
-    }
-    AUTO_BUF struct buf text;
-    buf_init(&text, REST_REPLY_MAX);
-    cookies_write(w->x, m, reply, w->rest->options.cookie_secure);
-    if (json_write(reply, &text))
-        http_problem_text(w->x, ERR_INTERNAL, "the answer is too large; ask for less");
+    if (rpc_call(calls_client(w->rest->options.calls, m->name), m->name, w->request, &options,
+                 &reply, &status))
+        answer_failure(w, &status);
     else
-        answer(w, m->success, JSON_TYPE, text.data, text.size);
-    protobuf_c_message_free_unpacked(reply, NULL);
+        answer_success(w, reply);
 }
 
 static void handle_method(struct work *w)
@@ -255,11 +277,11 @@ static void handle_method(struct work *w)
             w->rest->options.local(w->rest->options.local_context, w->x, m, &w->principal);
         return;
     }
-    if (!accepts_json(w->x)) {
+    if (!media_accepts_json(http_header(w->x, "Accept"))) {
         http_problem_status(w->x, 406, "not_acceptable", "the answer is " JSON_TYPE);
         return;
     }
-    w->has_body = strcmp(http_verb(w->x), "GET") != 0 && strcmp(http_verb(w->x), "DELETE") != 0;
+    w->has_body = is_mutation(w) && strcmp(http_verb(w->x), "DELETE") != 0;
     if (!authorize(w) || (w->has_body && !read_body(w)) || !build_request(w) || !claim_key(w))
         return;
     call_and_answer(w);

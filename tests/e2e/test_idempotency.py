@@ -35,11 +35,21 @@ def test_a_key_is_its_users_alone(ann, bob):
     assert post(ann, "shared").json()["orderId"] != post(bob, "shared").json()["orderId"]
 
 
-def test_after_a_refusal_the_key_may_be_tried_again(platform, people):
+def test_a_refusal_is_an_answer_too(platform, people):
     user = people()
-    assert post(user, "poor").status_code == 422
+    first = post(user, "poor")
+    assert (first.status_code, first.json()["code"]) == (422, "insufficient_funds")
     platform.credit(user, "USDT", "1000")
-    assert post(user, "poor").status_code == 201
+    again = post(user, "poor")
+    assert (again.status_code, again.content) == (422, first.content)
+    assert again.headers["Idempotent-Replayed"] == "true"
+    assert again.headers["Content-Type"] == "application/problem+json"
+    assert post(user, "richer").status_code == 201
+
+
+def test_what_was_malformed_does_not_use_up_the_key(ann):
+    assert post(ann, "typo", body=ORDER | {"side": "SIDEWAYS"}).status_code == 400
+    assert post(ann, "typo").status_code == 201
 
 
 def test_one_of_many_at_once_is_carried_out(ann):
