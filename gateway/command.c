@@ -102,15 +102,12 @@ const char *command_user(const struct command_session *s)
     return s->principal.user_id;
 }
 
-/* Is whoever authenticated still welcome? Closes the connection if not. */
+/* Is whoever authenticated still welcome? ERR_UNAUTHENTICATED, ERR_UNAVAILABLE: cannot be asked. */
 static enum err check_session(struct command_session *s)
 {
     if (s->principal.role == ROLE_GUEST) return OK;
-    enum err e = clock_wall_ms() / 1000 >= s->expires_s
-                     ? ERR_UNAUTHENTICATED
-                     : auth_session(s->commands->options.auth, &s->principal);
-    if (e == ERR_UNAUTHENTICATED) hub_close(s->connection, HUB_CLOSE_BAD_CREDENTIALS);
-    return e;
+    if (clock_wall_ms() / 1000 >= s->expires_s) return ERR_UNAUTHENTICATED;
+    return auth_session(s->commands->options.auth, &s->principal);
 }
 
 int64_t command_tick(struct command_session *s, int64_t now_ms)
@@ -120,7 +117,9 @@ int64_t command_tick(struct command_session *s, int64_t now_ms)
         s->auth_deadline_ms = 0;
     }
     if (now_ms >= s->next_tick_ms) {
-        (void)check_session(s); /* the cache away: no reason to close; the next command asks */
+        /* The cache away is no reason to close: the next command asks again. */
+        if (check_session(s) == ERR_UNAUTHENTICATED)
+            hub_close(s->connection, HUB_CLOSE_BAD_CREDENTIALS);
         s->next_tick_ms = now_ms + s->commands->options.tick_ms;
     }
     bool sooner = s->auth_deadline_ms && s->auth_deadline_ms < s->next_tick_ms;
@@ -411,6 +410,11 @@ static bool authorize(struct work *w)
 {
     struct command_session *s = w->session;
     enum err e = check_session(s);
+    if (e == ERR_UNAUTHENTICATED) {
+        fail_text(w, e, "", "the session has ended; log in again");
+        hub_close(s->connection, HUB_CLOSE_BAD_CREDENTIALS);
+        return false;
+    }
     if (!e) e = calls_allowed(w->method, &s->principal);
     if (e == ERR_UNAVAILABLE)
         fail_text(w, e, "", "sessions cannot be checked right now; try again");

@@ -245,11 +245,10 @@ static enum err start_requests(struct gateway *g, const struct part_env *env,
 static void gateway_stop(void *part, int64_t grace_ms)
 {
     struct gateway *g = part;
+    (void)grace_ms; /* clients are told and go within WS_CLOSE_MS; requests have their deadlines */
     if (!g) return;
     if (g->health) health_drain(g->health);
     if (g->hub) hub_close_all(g->hub, HUB_CLOSE_GOING_AWAY);
-    if (g->ws) ws_front_drain(g->ws, grace_ms);
-    if (g->sse) sse_drain(g->sse, grace_ms);
     for (unsigned i = 0; i < LISTENERS; i++)
         listener_begin_stop(g->listeners[i]);
     for (unsigned i = 0; i < LISTENERS; i++)

@@ -355,6 +355,14 @@ void hub_close(struct hub_connection *c, enum hub_close code)
     (void)pthread_mutex_unlock(&c->lock);
 }
 
+int hub_verdict(struct hub_connection *c)
+{
+    (void)pthread_mutex_lock(&c->lock);
+    int verdict = c->verdict;
+    (void)pthread_mutex_unlock(&c->lock);
+    return verdict;
+}
+
 void hub_close_all(struct hub *h, enum hub_close code)
 {
     (void)pthread_rwlock_wrlock(&h->lock);

@@ -106,6 +106,7 @@ void hub_publish_each(struct hub *h, struct frame *(*make)(void *arg, const char
 
 /* Asks the front to close after what is queued has been written; the first verdict stays. */
 void hub_close(struct hub_connection *c, enum hub_close code);
+int hub_verdict(struct hub_connection *c); /* 0: none yet */
 /* Closes all, and refuses who comes later. */
 void hub_close_all(struct hub *h, enum hub_close code);
 

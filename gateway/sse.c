@@ -9,7 +9,7 @@
 #include "base/metrics.h"
 #include "gateway.pb-c.h"
 
-#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,9 +18,7 @@
 struct sse {
     struct sse_options options;
     struct gauge *gauge;
-    pthread_mutex_t lock;
-    pthread_cond_t empty;
-    unsigned streams;
+    atomic_uint streams;
 };
 
 struct stream {
@@ -43,31 +41,20 @@ enum err sse_new(const struct sse_options *options, struct sse **ret)
     if (!s->options.heartbeat_ms) s->options.heartbeat_ms = SSE_HEARTBEAT_MS;
     s->gauge = metrics_gauge("tradepost_gateway_connections", "Clients that stay connected.",
                              "kind=\"sse\"");
-    pthread_condattr_t monotonic;
-    (void)pthread_condattr_init(&monotonic);
-    (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    (void)pthread_mutex_init(&s->lock, NULL);
-    (void)pthread_cond_init(&s->empty, &monotonic);
-    (void)pthread_condattr_destroy(&monotonic);
+    atomic_init(&s->streams, 0);
     *ret = s;
     return OK;
 }
 
 void sse_free(struct sse *s)
 {
-    if (!s) return;
-    CHECK(s->streams == 0);
-    (void)pthread_cond_destroy(&s->empty);
-    (void)pthread_mutex_destroy(&s->lock);
     free(s);
 }
 
 static bool enter(struct sse *s)
 {
-    (void)pthread_mutex_lock(&s->lock);
-    bool room = s->streams < s->options.streams_max;
-    if (room) s->streams++;
-    (void)pthread_mutex_unlock(&s->lock);
+    bool room = atomic_fetch_add(&s->streams, 1) < s->options.streams_max;
+    if (!room) atomic_fetch_sub(&s->streams, 1);
     if (room) gauge_add(s->gauge, 1);
     return room;
 }
@@ -75,19 +62,7 @@ static bool enter(struct sse *s)
 static void leave(struct sse *s)
 {
     gauge_add(s->gauge, -1);
-    (void)pthread_mutex_lock(&s->lock);
-    if (--s->streams == 0) (void)pthread_cond_broadcast(&s->empty);
-    (void)pthread_mutex_unlock(&s->lock);
-}
-
-void sse_drain(struct sse *s, int64_t grace_ms)
-{
-    int64_t end_ms = clock_mono_ms() + grace_ms;
-    struct timespec end = {.tv_sec = end_ms / 1000, .tv_nsec = end_ms % 1000 * 1000000};
-    (void)pthread_mutex_lock(&s->lock);
-    while (s->streams)
-        if (pthread_cond_timedwait(&s->empty, &s->lock, &end)) break;
-    (void)pthread_mutex_unlock(&s->lock);
+    atomic_fetch_sub(&s->streams, 1);
 }
 
 /* ---- the request; each step answers the problem itself and returns false ---- */

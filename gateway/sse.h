@@ -37,13 +37,11 @@ struct sse_options {
 
 struct sse;
 MUST_CHECK enum err sse_new(const struct sse_options *options, struct sse **ret);
-/* Accepts NULL. Its streams must have ended: after the listeners have stopped. */
+/* Accepts NULL. After the listeners have stopped: then its streams have ended. */
 void sse_free(struct sse *s);
 
-/* Answers the request, or streams until the end. Blocks as long. */
+/* Answers the request, or streams until the end: after hub_close_all at once, unless the client
+ * does not read; then when the listener stops. Blocks as long. */
 void sse_handle(struct sse *s, struct http_exchange *x, const struct principal *principal);
-
-/* After hub_close_all: waits until all streams have ended, at most grace_ms. */
-void sse_drain(struct sse *s, int64_t grace_ms);
 
 #endif

@@ -11,7 +11,6 @@
 #include <errno.h>
 #include <openssl/evp.h>
 #include <poll.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,18 +20,17 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#define READ_SIZE     8192
-#define BURST         64  /* frames written before the client is read again */
-#define CONTROL_BYTES 512 /* control frames that wait to be written */
-#define PONG_BYTES    256 /* of these: pongs beyond are left out, the newest answer is not owed */
-#define KEY_SIZE      24  /* of Sec-WebSocket-Key: 16 bytes in base64 */
+#define READ_SIZE  8192
+#define BURST      64           /* frames written before the client is read again */
+#define SEND_BYTES (128 * 1024) /* in the kernel, which would let it grow to megabytes */
+/* Control frames that wait: a pong is shorter than its ping, so all that one read brings fit behind
+ * a ping and a close of ours. The client is not read before there is room again. */
+#define CONTROL_BYTES (READ_SIZE + 256)
+#define KEY_SIZE      24 /* of Sec-WebSocket-Key: 16 bytes in base64 */
 
 struct ws_front {
     struct ws_options options;
     struct gauge *gauge;
-    pthread_mutex_t lock;
-    pthread_cond_t empty;
-    size_t connections;
 };
 
 struct connection {
@@ -50,7 +48,8 @@ struct connection {
     size_t sent; /* all bytes */
 
     enum { OPEN, CLOSING, CLOSED, GONE } state; /* CLOSING: our close is out; CLOSED: both are */
-    int64_t heard_ms, ping_at_ms, end_ms;       /* end_ms: when a close is no longer waited for */
+    int64_t heard_ms, ping_at_ms;
+    int64_t end_ms; /* 0, or when a close is no longer waited for */
 };
 
 enum err ws_front_new(const struct ws_options *options, struct ws_front **ret)
@@ -62,51 +61,21 @@ enum err ws_front_new(const struct ws_options *options, struct ws_front **ret)
     if (!front->options.dead_ms) front->options.dead_ms = WS_DEAD_MS;
     front->gauge = metrics_gauge("tradepost_gateway_connections", "Clients that stay connected.",
                                  "kind=\"websocket\"");
-    pthread_condattr_t monotonic;
-    (void)pthread_condattr_init(&monotonic);
-    (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    (void)pthread_mutex_init(&front->lock, NULL);
-    (void)pthread_cond_init(&front->empty, &monotonic);
-    (void)pthread_condattr_destroy(&monotonic);
     *ret = front;
     return OK;
 }
 
 void ws_front_free(struct ws_front *front)
 {
-    if (!front) return;
-    CHECK(front->connections == 0);
-    (void)pthread_cond_destroy(&front->empty);
-    (void)pthread_mutex_destroy(&front->lock);
     free(front);
-}
-
-static void count(struct ws_front *front, int change)
-{
-    gauge_add(front->gauge, change);
-    (void)pthread_mutex_lock(&front->lock);
-    front->connections += (size_t)change;
-    if (front->connections == 0) (void)pthread_cond_broadcast(&front->empty);
-    (void)pthread_mutex_unlock(&front->lock);
-}
-
-void ws_front_drain(struct ws_front *front, int64_t grace_ms)
-{
-    int64_t end_ms = clock_mono_ms() + grace_ms;
-    struct timespec end = {.tv_sec = end_ms / 1000, .tv_nsec = end_ms % 1000 * 1000000};
-    (void)pthread_mutex_lock(&front->lock);
-    while (front->connections)
-        if (pthread_cond_timedwait(&front->empty, &front->lock, &end)) break;
-    (void)pthread_mutex_unlock(&front->lock);
 }
 
 /* ---- writing ---- */
 
 /* A control frame among those that wait; one that does not fit is left out. */
-static void add_control(struct connection *c, enum ws_opcode opcode, const void *data, size_t size,
-                        size_t limit)
+static void add_control(struct connection *c, enum ws_opcode opcode, const void *data, size_t size)
 {
-    if (c->control_size + 2 + size > limit) return;
+    if (c->control_size + 2 + size > CONTROL_BYTES) return;
     c->control_size += ws_head(c->control + c->control_size, opcode, size);
     if (size) memcpy(c->control + c->control_size, data, size);
     c->control_size += size;
@@ -140,7 +109,7 @@ static void say_close(struct connection *c, int code)
 {
     char payload[2 + 32] = {(char)(code >> 8), (char)code};
     int size = snprintf(payload + 2, sizeof payload - 2, "%s", words_of(code));
-    add_control(c, WS_CLOSE, payload, code ? 2 + (size_t)size : 0, CONTROL_BYTES);
+    add_control(c, WS_CLOSE, payload, code ? 2 + (size_t)size : 0);
 }
 
 /* Unless it has begun: what was CLOSING stays so until the client's close. */
@@ -149,7 +118,7 @@ static void begin_close(struct connection *c, int code)
     if (c->state != OPEN) return;
     say_close(c, code);
     c->state = CLOSING;
-    c->end_ms = clock_mono_ms() + WS_CLOSE_MS;
+    if (!c->end_ms) c->end_ms = clock_mono_ms() + WS_CLOSE_MS;
 }
 
 /* Writes without waiting. > 0: bytes; 0: not now; < 0: the connection is gone. */
@@ -247,7 +216,7 @@ static void handle(struct connection *c, const struct ws_event *event)
         if (c->state == OPEN) command_text(c->session, event->data, event->size);
         return;
     case WS_GOT_PING:
-        if (c->state == OPEN) add_control(c, WS_PONG, event->data, event->size, PONG_BYTES);
+        if (c->state == OPEN) add_control(c, WS_PONG, event->data, event->size);
         return;
     case WS_GOT_PONG:
     case WS_NOTHING:
@@ -279,10 +248,19 @@ static void receive(struct connection *c)
 
 /* ---- the loop ---- */
 
+/* A verdict leaves some time to write what is queued; there is none for who was too slow for it. */
+static void notice_verdict(struct connection *c, int64_t now_ms)
+{
+    int verdict = c->end_ms ? 0 : hub_verdict(c->hub);
+    if (verdict) c->end_ms = now_ms + WS_CLOSE_MS;
+    if (verdict == HUB_CLOSE_SLOW) begin_close(c, verdict);
+}
+
 /* Looks after the clocks; returns when to look again. */
 static int64_t tend(struct connection *c, int64_t now_ms)
 {
-    if (c->state != OPEN) {
+    notice_verdict(c, now_ms);
+    if (c->end_ms) {
         if (now_ms >= c->end_ms) c->state = GONE;
         return c->end_ms;
     }
@@ -292,7 +270,7 @@ static int64_t tend(struct connection *c, int64_t now_ms)
         return now_ms;
     }
     if (now_ms >= c->ping_at_ms) {
-        add_control(c, WS_PING, NULL, 0, PONG_BYTES);
+        add_control(c, WS_PING, NULL, 0);
         c->ping_at_ms = now_ms + c->front->options.ping_ms;
     }
     int64_t next_ms = command_tick(c->session, now_ms);
@@ -303,8 +281,9 @@ static int64_t tend(struct connection *c, int64_t now_ms)
 static void wait(struct connection *c, int64_t until_ms, bool writes)
 {
     int64_t left_ms = until_ms - clock_mono_ms();
+    bool reads = c->control_size + READ_SIZE <= CONTROL_BYTES;
     struct pollfd fds[] = {
-        {.fd = c->fd, .events = (short)(POLLIN | (writes ? POLLOUT : 0))},
+        {.fd = c->fd, .events = (short)((reads ? POLLIN : 0) | (writes ? POLLOUT : 0))},
         {.fd = c->wake_fd, .events = POLLIN},
     };
     if (poll(fds, 2, left_ms < 0 ? 0 : (int)left_ms) <= 0) return;
@@ -413,6 +392,8 @@ static enum err open_connection(struct connection *c, const struct http_exchange
     c->fd = descriptor_of(x->info);
     c->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (c->fd < 0 || c->wake_fd < 0) return ERR_UNAVAILABLE;
+    int send_bytes = SEND_BYTES;
+    (void)setsockopt(c->fd, SOL_SOCKET, SO_SNDBUF, &send_bytes, sizeof send_bytes);
     enum err e = hub_join(options->hub, options->queue_bytes, (struct hub_wake){wake, c}, &c->hub);
     if (!e) e = command_open(options->commands, c->hub, x->policy, &c->session);
     return e;
@@ -433,7 +414,7 @@ void ws_handle(struct ws_front *front, struct http_exchange *x)
     if (!check_handshake(x)) return;
     struct connection c = {.front = front, .fd = -1, .wake_fd = -1};
     ws_parser_init(&c.parser, WS_MESSAGE_MAX);
-    count(front, 1);
+    gauge_add(front->gauge, 1);
     enum err e = open_connection(&c, x);
     if (e)
         http_problem_text(x, ERR_UNAVAILABLE, "there is no room for another connection");
@@ -444,5 +425,5 @@ void ws_handle(struct ws_front *front, struct http_exchange *x)
         x->sent = c.sent;
     }
     close_connection(&c);
-    count(front, -1);
+    gauge_add(front->gauge, -1);
 }

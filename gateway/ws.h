@@ -37,13 +37,11 @@ struct ws_options {
 
 struct ws_front;
 MUST_CHECK enum err ws_front_new(const struct ws_options *options, struct ws_front **ret);
-/* Accepts NULL. Its connections must have ended: after the listeners have stopped. */
+/* Accepts NULL. After the listeners have stopped: then its connections have ended. */
 void ws_front_free(struct ws_front *front);
 
-/* Serves an upgrade request on the listener's thread until the connection ends. */
+/* Serves an upgrade request on the listener's thread until the connection ends: after hub_close_all
+ * within WS_CLOSE_MS. */
 void ws_handle(struct ws_front *front, struct http_exchange *x);
-
-/* After hub_close_all: waits until all have gone, at most grace_ms. */
-void ws_front_drain(struct ws_front *front, int64_t grace_ms);
 
 #endif
