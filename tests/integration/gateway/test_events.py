@@ -75,7 +75,7 @@ class Events(Case):
             self.assertIn("prices:{symbol}", error["message"])
         self.assertIn("channels", client.error("subscribe", channels=[])["message"])
         self.assertIn("100", client.error("subscribe", channels=["prices:A-B"] * 101)["message"])
-        self.assertEqual(self.host.stats()["subscriptions"], 0)
+        self.eventually(lambda: self.host.stats()["subscriptions"] == 0)
 
     def test_a_connection_has_so_many_channels_and_no_more(self):
         client = self.connect()
@@ -208,8 +208,8 @@ class SlowReaders(Case):
         slow.receive()
         fast = self.connect()
         fast.subscribe("trades:BTC-USDT")
-        published = read = 0
-        while self.host.stats()["slow"] == 0:
+        published, read, before = 0, 0, self.host.stats()["slow"]
+        while self.host.stats()["slow"] == before:
             self.host.publish_trades(published, 200)
             published += 200
             while read < published:
@@ -217,7 +217,7 @@ class SlowReaders(Case):
                 read += 1
             self.assertLess(published, 200000)
         self.eventually(lambda: self.host.stats()["connections"] == 1)
-        self.assertEqual(self.host.stats()["slow"], 1)
+        self.assertEqual(self.host.stats()["slow"], before + 1)
         fast.result("ping")
 
     def test_who_reads_again_in_time_sees_the_verdict_4008(self):
@@ -234,8 +234,8 @@ class SlowReaders(Case):
         slow = self.raw(receive_buffer=4096)
         slow.text({"command": "subscribe", "msgId": "1", "channels": ["prices:BTC-USDT"]})
         slow.receive()
-        last = 0
-        while self.host.stats()["conflated"] < 100:
+        last, before = 0, self.host.stats()["conflated"]
+        while self.host.stats()["conflated"] < before + 100:
             last += 1
             self.host.publish_price(last)
             self.assertLess(last, 100000)
