@@ -199,23 +199,45 @@ static const struct {
 
 /* ---- the walk ---- */
 
+/* Where the walk is: a field, or an item of one, in a message that is where `in` says. */
+struct place {
+    const struct place *in; /* NULL: the request itself */
+    const char *name;
+    long item;
+};
+
 struct walk {
     char *ret_field; /* CONTRACT_FIELD_SIZE */
     struct err_detail *detail;
-    struct json_path path;
+    const struct place *at;
 };
 
 static_assert(CONTRACT_FIELD_SIZE == JSON_PATH_SIZE, "a field is told by its path");
 
+/* Only a refusal spells its path: most requests are good. */
+static void spell(const struct place *place, struct json_path *path)
+{
+    if (!place) return;
+    spell(place->in, path);
+    (void)json_path_enter(path, place->name, place->item);
+}
+
+static void tell_field(const struct walk *w)
+{
+    struct json_path path = {.size = 0};
+    spell(w->at, &path);
+    memcpy(w->ret_field, path.text, sizeof path.text);
+}
+
 static enum err refuse(struct walk *w, const char *right)
 {
-    memcpy(w->ret_field, w->path.text, sizeof w->path.text);
+    tell_field(w);
     return err_set(w->detail, ERR_INVALID, "%s", right);
 }
 
 static enum err refuse_above(struct walk *w, uint64_t max, const char *unit)
 {
-    memcpy(w->ret_field, w->path.text, sizeof w->path.text);
+    tell_field(w);
     return err_set(w->detail, ERR_INVALID, "at most %" PRIu64 "%s", max, unit);
 }
 
@@ -294,21 +316,32 @@ static enum err check_value(struct walk *w, const struct contract_limit *limit,
 static enum err check_list(struct walk *w, const struct contract_limit *limit,
                            const ProtobufCFieldDescriptor *field, const ProtobufCMessage *message)
 {
+    struct place place = {w->at, field->name, JSON_NOT_AN_ITEM};
     size_t count = json_count(field, message);
     const char *items = *(const char *const *)json_value(field, message);
+    size_t item_size = json_item_size(field->type);
 
-    size_t before = json_path_enter(&w->path, field->name, JSON_NOT_AN_ITEM);
-    if (!count && limit->required) return refuse(w, "is required");
-    if (count > limit->items_max) return refuse_above(w, limit->items_max, " items");
-    json_path_leave(&w->path, before);
+    enum err e = OK;
 
-    for (size_t i = 0; i < count; i++) {
-        (void)json_path_enter(&w->path, field->name, (long)i);
-        enum err e = check_value(w, limit, field, items + i * json_item_size(field->type));
-        if (e) return e;
-        json_path_leave(&w->path, before);
+    w->at = &place;
+    if (!count && limit->required) e = refuse(w, "is required");
+    if (count > limit->items_max) e = refuse_above(w, limit->items_max, " items");
+    for (size_t i = 0; i < count && !e; i++) {
+        place.item = (long)i;
+        e = check_value(w, limit, field, items + i * item_size);
     }
-    return OK;
+    w->at = place.in;
+    return e;
+}
+
+static enum err check_single(struct walk *w, const struct contract_limit *limit,
+                             const ProtobufCFieldDescriptor *field, const ProtobufCMessage *message)
+{
+    const struct place place = {w->at, field->name, JSON_NOT_AN_ITEM};
+    w->at = &place;
+    enum err e = check_value(w, limit, field, json_value(field, message));
+    w->at = place.in;
+    return e;
 }
 
 static enum err check_message(struct walk *w, const struct contract_limits *limits,
@@ -316,14 +349,9 @@ static enum err check_message(struct walk *w, const struct contract_limits *limi
 {
     for (unsigned i = 0; i < limits->type->n_fields; i++) {
         const ProtobufCFieldDescriptor *field = &limits->type->fields[i];
-        enum err e;
-        if (field->label == PROTOBUF_C_LABEL_REPEATED) {
-            e = check_list(w, &limits->fields[i], field, message);
-        } else {
-            size_t before = json_path_enter(&w->path, field->name, JSON_NOT_AN_ITEM);
-            e = check_value(w, &limits->fields[i], field, json_value(field, message));
-            if (!e) json_path_leave(&w->path, before);
-        }
+        bool list = field->label == PROTOBUF_C_LABEL_REPEATED;
+        enum err e = list ? check_list(w, &limits->fields[i], field, message)
+                          : check_single(w, &limits->fields[i], field, message);
         if (e) return e;
     }
     return OK;

@@ -19,6 +19,7 @@
 struct pub_topic {
     char name[BUS_TOPIC_MAX + 1];
     pthread_mutex_t lock;
+    nng_aio *aio; /* of its messages; nng_sendmsg makes one for each, at the price of the rest */
     struct bus_ring ring;
     struct counter *events;
 };
@@ -48,12 +49,16 @@ static struct pub_topic *find_topic(struct bus_publisher *p, const char *name)
 /* ---- publishing ---- */
 
 /* Under the topic's lock. A message that cannot be made or sent is one more that a replay finds. */
-static void ring_the_bell(struct bus_publisher *p, const struct bus_event *event)
+static void ring_the_bell(struct bus_publisher *p, const struct pub_topic *t,
+                          const struct bus_event *event)
 {
     nng_msg *message;
     if (nng_msg_alloc(&message, bus_encoded_size(event))) return;
     bus_encode(event, nng_msg_body(message));
-    if (nng_sendmsg(p->socket, message, NNG_FLAG_NONBLOCK)) nng_msg_free(message);
+    nng_aio_set_msg(t->aio, message);
+    nng_send_aio(p->socket, t->aio);
+    nng_aio_wait(t->aio); /* a PUB socket is done at once, whoever is slow */
+    if (nng_aio_result(t->aio)) nng_msg_free(message);
 }
 
 void bus_publish(struct bus_publisher *p, const char *topic, const char *key, const char *type,
@@ -76,7 +81,7 @@ void bus_publish(struct bus_publisher *p, const char *topic, const char *key, co
     event.seq = t->ring.next;
     event.time_ms = clock_wall_ms();
     bus_ring_add(&t->ring, bus_record_new(&event));
-    ring_the_bell(p, &event);
+    ring_the_bell(p, t, &event);
     CHECK(pthread_mutex_unlock(&t->lock) == 0);
     counter_add(t->events, 1);
 }
@@ -92,7 +97,7 @@ static void beat(struct bus_publisher *p, struct pub_topic *t)
         .seq = t->ring.next - 1,
         .time_ms = clock_wall_ms(),
     };
-    ring_the_bell(p, &event);
+    ring_the_bell(p, t, &event);
     CHECK(pthread_mutex_unlock(&t->lock) == 0);
 }
 
@@ -214,6 +219,7 @@ static enum err add_topics(struct bus_publisher *p, const struct bus_publisher_o
         struct pub_topic *t = &p->topics[p->topic_count++];
         memcpy(t->name, *name, strlen(*name) + 1);
         CHECK(pthread_mutex_init(&t->lock, NULL) == 0);
+        if (nng_aio_alloc(&t->aio, NULL, NULL)) return ERR_NO_MEMORY;
         bus_ring_init(&t->ring, epoch, options->ring_size ? options->ring_size : BUS_RING_SIZE);
         char label[BUS_TOPIC_MAX + 16];
         (void)snprintf(label, sizeof label, "topic=\"%s\"", t->name);
@@ -286,6 +292,7 @@ void bus_publisher_free(struct bus_publisher *p)
     if (p->socket_is_open && !socket_run_bounded(close_socket, &p->socket, SOCKET_CLOSE_MAX_MS))
         return; /* the closing thread still reads p; better lost than freed under it */
     for (size_t i = 0; i < p->topic_count; i++) {
+        nng_aio_free(p->topics[i].aio);
         bus_ring_release(&p->topics[i].ring);
         CHECK(pthread_mutex_destroy(&p->topics[i].lock) == 0);
     }

@@ -45,12 +45,20 @@ static void sqlite_close(void *arg)
 
 AUTO_DEFINE(void, sqlite_close)
 
+/* Counting its memory takes a lock that all threads share, for every allocation. */
+static void configure(void)
+{
+    (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0); /* too late, if somebody opened one before */
+}
+
 static enum err sqlite_open(struct store *store, const struct store_options *o, void **ret,
                             struct err_detail *detail)
 {
     AUTO(auto_sqlite_close) void *own = calloc(1, sizeof(struct sqlite));
     struct sqlite *s = own;
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
     if (!s) return err_set(detail, ERR_NO_MEMORY, "out of memory");
+    (void)pthread_once(&once, configure);
 
     pthread_condattr_t monotonic;
     pthread_condattr_init(&monotonic);

@@ -180,6 +180,7 @@ static void *loop(void *arg)
 {
     struct project *p = arg;
     thread_name("trading-docs");
+    thread_background();
     while (!stream_closed(p->stream)) {
         size_t count = 0;
         bool going = gather(p, &count);

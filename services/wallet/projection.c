@@ -21,6 +21,7 @@
 #define STAGED_SIZE_MAX   ((size_t)1 << 30)
 #define RETRY_FIRST_MS    50
 #define RETRY_LAST_MS     2000
+#define GATHER_MS         100 /* between writes: one of many entries costs little more than of few */
 #define MARK_EVERY_MS     1000 /* a watermark that lags only makes a restart write a little again */
 #define RECORD_ENTRY      1
 #define RECORD_TRANSFER   2
@@ -51,8 +52,9 @@ struct projection {
     uint64_t written;   /* seq: nothing up to it waits */
     uint64_t marked;    /* seq of the watermark document */
     uint64_t unmarked;  /* seq written since; 0: none */
+    uint64_t wanted;    /* seq that somebody waits for */
     bool failing, stopping;
-    int64_t stop_at_ms, mark_at_ms;
+    int64_t stop_at_ms, mark_at_ms, write_at_ms;
 
     pthread_t thread;
     bool started;
@@ -197,7 +199,7 @@ static void append(struct projection *p, uint64_t through, const void *bytes, si
     p->tail = &b->next;
     p->waiting += entries;
     gauge_set(p->waiting_gauge, (int64_t)p->waiting);
-    (void)pthread_cond_signal(&p->work);
+    if (p->head == b || p->waiting >= PAGES_ENTRIES_MAX) (void)pthread_cond_signal(&p->work);
 }
 
 uint64_t projection_staged(const struct projection *p)
@@ -318,6 +320,15 @@ static void pause_writing(struct projection *p, int64_t *pause_ms)
     *pause_ms = *pause_ms * 2 < RETRY_LAST_MS ? *pause_ms * 2 : RETRY_LAST_MS;
 }
 
+/* Lets entries gather, unless somebody waits for them or there are enough for now. */
+static void gather(struct projection *p)
+{
+    while (!p->stopping && p->wanted <= p->written && p->waiting < PAGES_ENTRIES_MAX &&
+           clock_mono_ms() < p->write_at_ms)
+        wait_until(p, &p->work, p->write_at_ms);
+    p->write_at_ms = clock_mono_ms() + GATHER_MS;
+}
+
 /* Writes the next bulk, and now and then the watermark. Called and returns with the lock. */
 static enum err write_next(struct projection *p)
 {
@@ -342,11 +353,13 @@ static void *run(void *arg)
 {
     struct projection *p = arg;
     thread_name("wallet-docs");
+    thread_background();
     int64_t pause_ms = RETRY_FIRST_MS;
     (void)pthread_mutex_lock(&p->lock);
     for (;;) {
         while (!p->head && !p->stopping)
             (void)pthread_cond_wait(&p->work, &p->lock);
+        gather(p);
         if (p->stopping && (!p->head || p->failing || clock_mono_ms() >= p->stop_at_ms)) break;
         p->failing = write_next(p);
         (void)pthread_cond_broadcast(&p->done);
@@ -401,6 +414,8 @@ enum err projection_wait(struct projection *p, uint64_t seq, int64_t deadline_ms
 {
     enum err e = OK;
     (void)pthread_mutex_lock(&p->lock);
+    if (p->wanted < seq) p->wanted = seq;
+    if (p->written < seq) (void)pthread_cond_signal(&p->work);
     while (p->written < seq && !e) {
         if (p->failing)
             e = ERR_UNAVAILABLE;

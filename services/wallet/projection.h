@@ -2,9 +2,10 @@
  * The projection: the ledger's entries, written as documents behind it, in order and in bulk.
  *
  * The machine stages the entries of each command and commits them once their batch is durable; a
- * thread writes them, then the watermark, and tries again for as long as the store is away. An
- * entry's document is named by its position, so writing it twice changes nothing. What has not been
- * written yet is part of the machine's snapshot, so that the journal may forget its entries.
+ * thread lets them gather for a moment unless somebody waits for them, writes them, now and then
+ * the watermark, and tries again for as long as the store is away. An entry's document is named by
+ * its position, so writing it twice changes nothing. What has not been written yet is part of the
+ * machine's snapshot, so that the journal may forget its entries.
  *
  * stage, commit, save and load are the machine's thread's; the rest is thread-safe.
  */
