@@ -15,7 +15,8 @@ from decimal import Decimal
 
 SYMBOL = "BTC-USDT"
 PRICE_OF_A_TICK = Decimal("1")      # USDT
-QUANTITY_OF_A_UNIT = Decimal("0.001")  # BTC
+QUANTITY_OF_A_UNIT = Decimal("0.001")  # BTC, in the long flows
+UNIT_OF_A_CASE = Decimal("1")          # BTC, in the corner cases: their prices are small
 KEEP_ALIVE_S = 5
 
 
@@ -90,6 +91,12 @@ def read_messages(path):
         yield from csv.DictReader(file)
 
 
+def case_messages(case):
+    """The orders of a corner case, as the files have them."""
+    for seq, order in enumerate(case["orders"]):
+        yield {key: str(value) for key, value in order.items()} | {"seq": str(seq), "ioc": "1" if order["ioc"] else "0"}
+
+
 def read_reports(path):
     with gzip.open(path, "rt") as file:
         return [line.rstrip("\n") for line in file]
@@ -103,8 +110,9 @@ def plain(value):
 class Replay:
     """The traders share the orders by order id; every message waits for its answer."""
 
-    def __init__(self, traders):
+    def __init__(self, traders, unit=QUANTITY_OF_A_UNIT):
         self.traders = traders
+        self.unit = unit   # what one of the file's quantity is
         self.open = {}     # the file's order id -> (trader, our order id, side, price in ticks)
         self.theirs = {}   # our order id -> the file's order id
         self.lines = []    # report lines; a trade is (seq, fill, taker's order id in the file)
@@ -116,7 +124,7 @@ class Replay:
 
     def order_body(self, message):
         return {
-            "quantity": str(int(message["quantity"]) * QUANTITY_OF_A_UNIT),
+            "quantity": str(int(message["quantity"]) * self.unit),
             "price": str(int(message["price_ticks"]) * PRICE_OF_A_TICK),
         }
 
@@ -175,7 +183,7 @@ class Replay:
                 continue
             seq, fill, taker = line
             price = plain(Decimal(fill["price"]) / PRICE_OF_A_TICK)
-            quantity = plain(Decimal(fill["quantity"]) / QUANTITY_OF_A_UNIT)
+            quantity = plain(Decimal(fill["quantity"]) / self.unit)
             yield f"trade,{seq},{price},{quantity},{makers[fill['tradeId']]},{taker}"
 
 

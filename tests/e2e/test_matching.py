@@ -53,12 +53,11 @@ CASES = json.loads((DATA / "edge_cases.json").read_text())
 
 
 @pytest.mark.parametrize("case", CASES, ids=[c["name"] for c in CASES])
-def test_a_corner_case_equals_the_independent_engines(platform, monkeypatch, case):
-    monkeypatch.setattr(replay, "QUANTITY_OF_A_UNIT", Decimal(1))  # their notionals are small
+def test_a_corner_case_equals_the_independent_engines(platform, case):
     everybody = traders(platform, "corner-case")
-    player = replay.Replay(everybody)
-    for seq, order in enumerate(case["orders"]):
-        player.send({k: str(v) for k, v in order.items()} | {"seq": str(seq), "ioc": "1" if order["ioc"] else "0"})
+    player = replay.Replay(everybody, replay.UNIT_OF_A_CASE)
+    for message in replay.case_messages(case):
+        player.send(message)
     got = list(player.reports())
     replay.cancel_everything(everybody)
     assert got == case["reports"]
