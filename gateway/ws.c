@@ -312,6 +312,7 @@ static void serve(struct connection *c)
         int64_t next_ms = tend(c, clock_mono_ms());
         if (c->state == GONE) break;
         bool writes = flush(c);
+        if (c->state != OPEN && c->end_ms < next_ms) next_ms = c->end_ms; /* since just now */
         if (c->state == CLOSED && !c->control_size && !(c->frame && c->frame_sent)) break;
         if (c->state != GONE) wait(c, next_ms, writes);
     }
