@@ -167,6 +167,17 @@ static void touch(struct machine *m, const struct request *r, const struct engin
         m->touched[engine_find_market(m->engine, r->rules.symbol)->number] = true;
 }
 
+/* Who announces reads the prices from there: they are renewed before what led to them is sealed. */
+static void seal(struct machine *m)
+{
+    for (size_t i = 0; i < engine_market_count(m->engine); i++) {
+        if (!m->touched[i]) continue;
+        listings_renew(&m->listings, engine_market(m->engine, i), m->now_ms);
+        m->touched[i] = false;
+    }
+    stream_seal(&m->stream);
+}
+
 static void apply(void *machine, uint64_t seq, const void *entry, size_t size,
                   struct command *command)
 {
@@ -186,6 +197,7 @@ static void apply(void *machine, uint64_t seq, const void *entry, size_t size,
     bool said = pieces || result->cancelled_count || (result->has_order && !result->refusal);
     if (said) stream_write(&m->stream, seq, m->outbox_seq, r.kind, result);
     if (!result->refusal) touch(m, &r, result);
+    if (stream_is_long(&m->stream)) seal(m);
     counter_add(m->trades, command ? result->execution_count : 0);
     if (command)
         keep_result(m, (struct pending *)command, result, pieces ? m->outbox_seq : 0);
@@ -214,22 +226,12 @@ static void resolve_duplicate(struct machine *m, struct pending *p)
     p->outbox_seq = m->outbox_seq; /* the first one's balances are settled before it is answered */
 }
 
-static void renew_listings(struct machine *m)
-{
-    for (size_t i = 0; i < engine_market_count(m->engine); i++) {
-        if (!m->touched[i]) continue;
-        listings_renew(&m->listings, engine_market(m->engine, i), m->now_ms);
-        m->touched[i] = false;
-    }
-}
-
 static void finish(void *machine, struct command **commands, size_t count)
 {
     struct machine *m = machine;
     uint64_t refused = 0;
-    stream_seal(&m->stream);
+    seal(m);
     gauge_set(m->stream_bytes, (int64_t)stream_size(&m->stream));
-    renew_listings(m);
     if (m->journaled_us) histogram_observe_us(m->match, clock_mono_us() - m->journaled_us);
     for (size_t i = 0; i < count; i++) {
         struct pending *p = (struct pending *)commands[i];
@@ -321,9 +323,8 @@ void machine_release(struct machine *m)
 
 void machine_go_live(struct machine *m)
 {
-    stream_seal(&m->stream);
     for (size_t i = 0; i < engine_market_count(m->engine); i++)
         m->touched[i] = true;
-    renew_listings(m);
+    seal(m);
     m->stream.live = true;
 }

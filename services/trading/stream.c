@@ -103,7 +103,11 @@ void stream_write(struct stream *s, uint64_t seq, uint64_t outbox_seq, uint8_t k
     CHECK(!s->open.error); /* out of memory: what is durable cannot be forgotten */
     s->open_seq = seq;
     s->open_outbox_seq = outbox_seq;
-    if (s->open.size >= STREAM_CHUNK_SIZE) stream_seal(s);
+}
+
+bool stream_is_long(const struct stream *s)
+{
+    return s->open.size >= STREAM_CHUNK_SIZE;
 }
 
 /* Takes the reader's bit off the chunks up to a position. */
@@ -165,7 +169,7 @@ enum err stream_load(struct stream *s, const uint8_t *data, size_t size)
         CHECK(!s->open.error);
         s->open_seq = record.seq;
         s->open_outbox_seq = record.outbox_seq;
-        if (s->open.size >= STREAM_CHUNK_SIZE) stream_seal(s);
+        if (stream_is_long(s)) stream_seal(s);
     }
     stream_seal(s);
     record_release(&record);

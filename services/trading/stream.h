@@ -57,7 +57,8 @@ void stream_release(struct stream *s);
 /* ---- writer ---- */
 void stream_write(struct stream *s, uint64_t seq, uint64_t outbox_seq, uint8_t kind,
                   const struct engine_result *result);
-void stream_seal(struct stream *s); /* what was written can be taken */
+bool stream_is_long(const struct stream *s); /* it should be sealed before more is written */
+void stream_seal(struct stream *s);          /* what was written can be taken */
 /* While nothing is live: the wallet has settled, or the documents have, everything up to here. */
 void stream_skip_settled(struct stream *s, uint64_t outbox_seq);
 void stream_skip_documents(struct stream *s, uint64_t seq);
