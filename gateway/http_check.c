@@ -165,10 +165,11 @@ int http_check_lines(const struct mg_request_info *info, const char **ret_why)
         return 431;
     }
     if (info->num_headers > HTTP_HEADERS_MAX) return 0; /* those behind were not parsed */
-    /* Here stood CRLF CRLF. civetweb has made NULs of the first line end and the very last byte; of
-     * the CR between them too where there are no headers. */
-    if (end[1]) return 400;
-    return (info->num_headers ? end[2] == '\r' && !end[3] : !end[2]) ? 0 : 400;
+    /* Without headers the blanks behind the version hide where the line ended. Only HTTP/1.0 may
+     * have none (Host), and there the connection ends with the answer: nothing can follow. */
+    if (!info->num_headers) return 0;
+    /* Here stood CRLF CRLF. civetweb has made NULs of the first line end and the very last byte. */
+    return !end[1] && end[2] == '\r' && !end[3] ? 0 : 400;
 }
 
 void http_begin(struct http_exchange *x)

@@ -1,0 +1,84 @@
+/* JSON or not. */
+#include "support/unit.h"
+
+#include "media.h"
+
+static void a_body_is_json_when_it_says_so(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *type;
+        bool json;
+    } table[] = {
+        {"application/json", true},
+        {"APPLICATION/Json", true},
+        {"application/json; charset=utf-8", true},
+        {" application/json ;charset=utf-8", true},
+        {"application/json;", true},
+        {NULL, false},
+        {"", false},
+        {"application/jsonx", false},
+        {"application/jso", false},
+        {"application/problem+json", false},
+        {"text/json", false},
+        {"x;application/json", false},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
+        if (media_is_json(table[i].type) != table[i].json) fail_msg("%s", table[i].type);
+}
+
+static void the_range_that_fits_best_decides(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *accept;
+        bool json;
+    } table[] = {
+        {NULL, true},
+        {"", true},
+        {" ", true},
+        {"*/*", true},
+        {"application/*", true},
+        {"application/json", true},
+        {"Application/JSON; q=0.5", true},
+        {"text/html, application/json", true},
+        {"text/html;level=1;q=0.4,*/*;q=0.1", true},
+        {"application/json;q=1.000", true},
+        {"application/json;q=0.001", true},
+        {"*/*;q=0, application/json", true},
+        {"application/json, */*;q=0", true},
+        {"text/html", false},
+        {"application/jsonp", false},
+        {"application/xml, text/*", false},
+        {"application/json;q=0", false},
+        {"application/json ; q=0.00", false},
+        {"*/*, application/json;q=0", false},
+        {"*/*, application/*;q=0", false},
+        {"*/*;q=0", false},
+        {",,,", false},
+        {";q=1", false},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
+        if (media_accepts_json(table[i].accept) != table[i].json) fail_msg("%s", table[i].accept);
+}
+
+static void only_identity_is_no_compression(void **state)
+{
+    (void)state;
+    assert_true(media_is_plain(NULL));
+    assert_true(media_is_plain("identity"));
+    assert_true(media_is_plain("Identity"));
+    assert_false(media_is_plain("gzip"));
+    assert_false(media_is_plain("identity, gzip"));
+    assert_false(media_is_plain(""));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_body_is_json_when_it_says_so),
+        cmocka_unit_test(the_range_that_fits_best_decides),
+        cmocka_unit_test(only_identity_is_no_compression),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
