@@ -46,6 +46,11 @@ const char *http_request_id(const struct http_exchange *x)
     return x->request_id;
 }
 
+int http_socket(const struct http_exchange *x)
+{
+    return x->socket;
+}
+
 struct trace http_trace(const struct http_exchange *x)
 {
     return x->trace;
@@ -408,6 +413,7 @@ bool http_stream_begin(struct http_exchange *x, const char *content_type)
     buf_init(&out, 16384);
     x->status = 200;
     x->close = true; /* it ends when the connection does */
+    mg_disable_connection_keep_alive(x->connection);
     add_head(x, &out, 200, content_type);
     (void)buf_add_text(&out, "Cache-Control: no-store\r\nX-Accel-Buffering: no\r\n\r\n");
     return !out.error && http_stream_write(x, out.data, out.size) && !x->head;

@@ -42,6 +42,7 @@ const char *http_path(const struct http_exchange *x); /* decoded, without the qu
 const char *http_header(const struct http_exchange *x, const char *name); /* NULL: absent */
 const char *http_peer(const struct http_exchange *x);                     /* the client's address */
 const char *http_request_id(const struct http_exchange *x);               /* 32 hex digits, ours */
+int http_socket(const struct http_exchange *x); /* the client's, to wait for; -1: not known */
 struct trace http_trace(const struct http_exchange *x);
 const struct listener_policy *http_policy(const struct http_exchange *x);
 /* Who it turned out to be: for the log line. */

@@ -9,10 +9,13 @@
 #include "base/metrics.h"
 #include "gateway.pb-c.h"
 
+#include <errno.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
+#define LOOK_MS   1000        /* between two looks whether the client is still there */
 #define PIECE_MAX (16 * 1024) /* bytes after which what is collected is written */
 
 struct sse {
@@ -190,53 +193,79 @@ static void add_event(struct stream *s, const struct hub_taken *taken)
     (void)buf_add_text(&s->out, "\n\n");
 }
 
-/* Writes what is queued, after waiting for the first until the deadline. false: it is over. */
-static bool write_queued(struct stream *s, int64_t deadline_ms)
+/* Writes a piece of what is queued, after waiting for the first until the deadline; *ret_all: that
+ * was all. false: it is over. */
+static bool write_queued(struct stream *s, int64_t deadline_ms, bool *ret_all)
 {
-    for (;;) {
+    *ret_all = false;
+    while (s->out.size < PIECE_MAX && !*ret_all) {
         struct hub_taken taken = hub_take(s->hub, deadline_ms);
         if (taken.close) return false;
-        if (!taken.frame) return !s->out.size || write_out(s);
-        add_event(s, &taken);
+        *ret_all = !taken.frame;
+        if (taken.frame) add_event(s, &taken);
         frame_release(taken.frame);
-        if (s->out.size >= PIECE_MAX && !write_out(s)) return false;
         deadline_ms = 0;
     }
+    return !s->out.size || write_out(s);
 }
 
-/* A comment keeps the connection alive, and the cursor goes on: what was published up to now to
- * these channels is in the queue, so once that is written nothing before it is missing. */
-static bool heartbeat(struct stream *s)
+/* What was published up to now to these channels is in the queue: if that can be written, nothing
+ * before now is missing, and the cursor goes on. */
+static bool advance(struct stream *s)
 {
     struct cursor now = s->cursor;
+    bool all = false;
     for (size_t i = 0; i < now.count; i++)
         now.at[i] = feed_position(s->sse->options.feed, s->topics[i]);
-    if (!write_queued(s, 0)) return false;
+    if (!write_queued(s, 0, &all)) return false;
+    for (size_t i = 0; i < now.count && all; i++)
+        if (now.at[i].epoch == s->cursor.at[i].epoch && now.at[i].seq > s->cursor.at[i].seq)
+            s->cursor.at[i] = now.at[i];
+    return true;
+}
+
+/* A comment keeps the connection alive. */
+static bool heartbeat(struct stream *s)
+{
+    if (!advance(s)) return false;
     if (s->principal->role != ROLE_GUEST &&
         auth_session(s->sse->options.auth, s->principal) == ERR_UNAUTHENTICATED)
         return false;
-    for (size_t i = 0; i < now.count; i++)
-        if (now.at[i].epoch == s->cursor.at[i].epoch && now.at[i].seq > s->cursor.at[i].seq)
-            s->cursor.at[i] = now.at[i];
     (void)buf_add_text(&s->out, ": still here\n");
     add_id(s);
     (void)buf_add_text(&s->out, "\n");
     return write_out(s);
 }
 
+/* Its end of the connection is closed: only a write would tell otherwise, and the one after it. */
+static bool is_gone(int fd)
+{
+    char byte;
+    ssize_t size = recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    return size == 0 || (size < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
+}
+
+/* Writes what comes until the next heartbeat is due. false: it is over. */
+static bool write_until(struct stream *s, int64_t beat_ms, int fd)
+{
+    bool all;
+    for (int64_t now_ms; (now_ms = clock_mono_ms()) < beat_ms;) {
+        int64_t look_ms = now_ms + LOOK_MS < beat_ms ? now_ms + LOOK_MS : beat_ms;
+        if (!write_queued(s, look_ms, &all) || is_gone(fd)) return false;
+    }
+    return true;
+}
+
 static void run(struct stream *s)
 {
+    int fd = http_socket(s->x);
     if (!http_stream_begin(s->x, "text/event-stream")) return;
     (void)buf_add_format(&s->out, "retry: %d\n", SSE_RETRY_MS);
     add_id(s);
     (void)buf_add_text(&s->out, "\n");
     if (!write_out(s)) return;
-    for (;;) {
-        int64_t beat_ms = clock_mono_ms() + s->sse->options.heartbeat_ms;
-        while (clock_mono_ms() < beat_ms)
-            if (!write_queued(s, beat_ms)) return;
+    while (write_until(s, clock_mono_ms() + s->sse->options.heartbeat_ms, fd))
         if (!heartbeat(s)) return;
-    }
 }
 
 static void join_and_run(struct stream *s, const struct cursor *since)

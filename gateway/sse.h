@@ -13,7 +13,7 @@
  * Channels of one's own need a token. Who comes back for them without one (logged out meanwhile) is
  * answered 204: the browser stops. A stream outlives its access token, but not its session. A
  * stream holds the listener's thread, so at most streams_max of them run. It ends when the client
- * goes, is too slow, or the gateway stops; then the client comes back by itself.
+ * goes (noticed within a second), is too slow, or the gateway stops; then it comes back by itself.
  */
 #ifndef GATEWAY_SSE_H
 #define GATEWAY_SSE_H

@@ -1,7 +1,6 @@
 /* The handshake, and one connection's life: what to write, what to wait for, what was read. */
 #include "ws.h"
 
-#include "descriptor.h"
 #include "exchange.h"
 #include "ws_parser.h"
 
@@ -390,7 +389,7 @@ static void wake(void *arg)
 static enum err open_connection(struct connection *c, const struct http_exchange *x)
 {
     const struct ws_options *options = &c->front->options;
-    c->fd = descriptor_of(x->info);
+    c->fd = http_socket(x);
     c->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (c->fd < 0 || c->wake_fd < 0) return ERR_UNAVAILABLE;
     int send_bytes = SEND_BYTES;

@@ -67,7 +67,6 @@ class Sse(Case):
 
     def tearDown(self):
         self.doCleanups()
-        # A stream is noticed to be gone at its next heartbeat.
         self.gone()
 
     def test_curl_sees_headers_retry_id_and_data(self):
