@@ -53,14 +53,16 @@ class Commands(Case):
         self.assertEqual(client.close_code(), 4003)
 
     def test_an_ended_session_closes_soon_without_a_command(self):
+        token = self.host.token("ann", "ended-too")
         client = self.connect("nervous")
-        client.result("authenticate", token=self.host.token("ann", "ended-too"))
+        client.result("authenticate", token=token)
         self.host.tell("revoke ended-too")
         self.assertEqual(client.close_code(), 4003)
 
     def test_an_expired_token_closes_with_4003(self):
+        token = self.host.token("ann", "short", 3)
         client = self.connect("nervous")
-        client.result("authenticate", token=self.host.token("ann", "short", 2))
+        client.result("authenticate", token=token)
         self.assertEqual(client.close_code(), 4003)
 
     def test_who_does_not_authenticate_in_time_is_closed_with_4001(self):

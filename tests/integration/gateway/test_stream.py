@@ -223,7 +223,7 @@ class Stop(unittest.TestCase):
         host = realtime.Host()
         self.addCleanup(host.stop)
         streams = [Stream(host, "trades:BTC-USDT") for _ in range(3)]
-        self.assertLess(int(host.tell("drain")), 2000)
+        self.assertLess(int(host.tell("drain")), 5000)
         for stream in streams:
             with self.assertRaises(EOFError):
                 while True:

@@ -274,14 +274,14 @@ static void start_fronts(void)
                                         .feed = host.feed,
                                         .request_ms = 10000};
     MUST(commands_new(&commands, &host.commands));
-    commands.auth_ms = 300;
+    commands.auth_ms = 2000;
     commands.tick_ms = 50;
     MUST(commands_new(&commands, &host.nervous_commands));
     struct ws_options ws = {.hub = host.hub, .commands = host.commands, .queue_bytes = QUEUE_BYTES};
     MUST(ws_front_new(&ws, &host.ws));
     ws.commands = host.nervous_commands;
     ws.ping_ms = 100;
-    ws.dead_ms = 1500;
+    ws.dead_ms = 3000;
     MUST(ws_front_new(&ws, &host.nervous_ws));
     struct sse_options sse = {.hub = host.hub,
                               .feed = host.feed,
