@@ -36,16 +36,26 @@ static void grow(struct accounts *a)
     a->capacity = capacity;
 }
 
+static struct account *add(struct accounts *a, struct id owner, uint16_t asset)
+{
+    if (a->count == a->capacity) grow(a);
+    index_add(&a->index, account_hash(a, owner, asset), a->count);
+    struct account *account = &a->items[a->count++];
+    *account = (struct account){.owner = owner, .asset = asset};
+    return account;
+}
+
 struct account *accounts_get(struct accounts *a, struct id owner, uint16_t asset)
 {
     struct account *account = accounts_find(a, owner, asset);
     if (account) return account;
-    if (a->count >= a->max) return NULL;
-    if (a->count == a->capacity) grow(a);
-    index_add(&a->index, account_hash(a, owner, asset), a->count);
-    account = &a->items[a->count++];
-    *account = (struct account){.owner = owner, .asset = asset};
-    return account;
+    return a->count < a->max ? add(a, owner, asset) : NULL;
+}
+
+struct account *accounts_get_promised(struct accounts *a, struct id owner, uint16_t asset)
+{
+    struct account *account = accounts_find(a, owner, asset);
+    return account ? account : add(a, owner, asset);
 }
 
 void accounts_truncate(struct accounts *a, uint32_t count)

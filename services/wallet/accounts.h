@@ -11,7 +11,7 @@
 #include "index.h"
 
 #define ACCOUNTS_MAX                                                                               \
-    (UINT32_C(1) << 24) /* 40 bytes each: 640 MB; beyond it a command is refused                   \
+    (UINT32_C(1) << 24) /* 40 bytes each: 640 MB; beyond it only trades make accounts              \
                          */
 
 struct account {
@@ -50,6 +50,11 @@ void accounts_release(struct accounts *a);
 struct account *accounts_find(const struct accounts *a, struct id owner, uint16_t asset);
 /* Finds or makes it. NULL: there are `max`. */
 struct account *accounts_get(struct accounts *a, struct id owner, uint16_t asset);
+/*
+ * Finds or makes it, also beyond `max`: for a trade's money, which was promised when its order was
+ * held for. A settlement that cannot be applied would stop all that come after it.
+ */
+struct account *accounts_get_promised(struct accounts *a, struct id owner, uint16_t asset);
 /* Forgets the newest, down to count: for a command that is taken back. */
 void accounts_truncate(struct accounts *a, uint32_t count);
 

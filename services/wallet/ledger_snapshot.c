@@ -105,7 +105,7 @@ static void load_assets(struct ledger *l, struct reader *r)
 
 static void load_accounts(struct ledger *l, struct reader *r)
 {
-    uint32_t count = read_count(r, ACCOUNT_SIZE, l->accounts.max);
+    uint32_t count = read_count(r, ACCOUNT_SIZE, INDEX_POSITIONS_MAX);
     for (uint32_t i = 0; i < count && !r->bad; i++) {
         struct id owner = read_id(r);
         uint16_t asset = read_u16(r);
@@ -113,7 +113,7 @@ static void load_accounts(struct ledger *l, struct reader *r)
             r->bad = true;
             return;
         }
-        struct account *a = accounts_get(&l->accounts, owner, asset);
+        struct account *a = accounts_get_promised(&l->accounts, owner, asset);
         a->total = read_i64(r);
         a->held = read_i64(r);
         l->assets[asset].sum += a->total;

@@ -96,8 +96,7 @@ static enum ledger_result receive(struct ledger *l, const struct settle_leg *leg
                                   struct ledger_output *out)
 {
     if (owner_is_issued(leg->owner)) return LEDGER_INVALID;
-    const struct account *a = accounts_get(&l->accounts, leg->owner, leg->asset);
-    if (!a) return LEDGER_FULL;
+    const struct account *a = accounts_get_promised(&l->accounts, leg->owner, leg->asset);
     struct ledger_entry entry = {.account = (uint32_t)(a - l->accounts.items),
                                  .amount = leg->amount,
                                  .order_id = leg->order_id,

@@ -295,6 +295,33 @@ static void a_balance_too_large_for_int64_refuses_the_settlement(void **state)
     assert_balance(f, user(2), USDT, INT64_MAX, 0);
 }
 
+static void a_trade_finds_its_accounts_beyond_their_limit(void **state)
+{
+    (void)state;
+    struct fixture full, loaded = {.out = calloc(1, sizeof *loaded.out)};
+    const struct ledger_options options = {.accounts_max = 4}; /* two users', two of the house */
+    fixture_open(&full, &options);
+    place_two(&full);
+    assert_refused(&full, transfer(&full, 3, user(1), user(3), 1), LEDGER_FULL);
+    struct settle_leg legs[TRADE_LEGS];
+    trade(legs);
+    struct settlement_case s = {1, 0, false, legs, TRADE_LEGS, NULL, 0};
+    assert_int_equal(settle(&full, &s), LEDGER_OK);
+    assert_balance(&full, user(1), BTC, 10, 0);
+    assert_balance(&full, user(2), USDT, 89, 0);
+    assert_balance(&full, LEDGER_FEES, USDT, 1, 0);
+    assert_refused(&full, transfer(&full, 3, user(1), user(3), 1), LEDGER_FULL);
+
+    AUTO_BUF struct buf snapshot = {0};
+    buf_init(&snapshot, LEDGER_SNAPSHOT_SIZE_MAX);
+    assert_ok(ledger_save(full.ledger, &snapshot));
+    loaded.ledger = ledger_new(&options);
+    assert_ok(ledger_load(loaded.ledger, snapshot.data, snapshot.size));
+    assert_balance(&loaded, user(2), USDT, 89, 0);
+    fixture_close(&full);
+    fixture_close(&loaded);
+}
+
 static void reconcile_voids_exactly_what_never_became_durable(void **state)
 {
     struct fixture *f = *state;
@@ -331,6 +358,7 @@ int main(void)
         ledger_test(a_large_settlement_travels_in_parts),
         ledger_test(a_settlement_that_does_not_fit_applies_nothing),
         ledger_test(a_balance_too_large_for_int64_refuses_the_settlement),
+        cmocka_unit_test(a_trade_finds_its_accounts_beyond_their_limit),
         ledger_test(reconcile_voids_exactly_what_never_became_durable),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
