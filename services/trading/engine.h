@@ -124,8 +124,9 @@ size_t engine_open_orders(const struct engine *e, struct id user, uint16_t marke
 size_t market_depth(const struct market *m, enum side side, struct level_change *ret, size_t max);
 
 /*
- * What a trade does to money, in the wallet's terms: amounts sum to zero per asset. Legs of zero
- * are left out. Returns how many.
+ * What a trade does to money, in the wallet's terms: amounts sum to zero per asset. Each asset is
+ * paid before it is received: who owns nearly all there is, and trades with themselves, would else
+ * own more than an int64 for a moment. Legs of zero are left out. Returns how many.
  */
 #define TRADE_LEGS_MAX 6
 enum leg_kind { LEG_TRADE = 1, LEG_FEE = 2 };

@@ -68,27 +68,39 @@ static enum err reconcile(struct funds *f, uint64_t last_order_id, uint64_t fenc
     return OK;
 }
 
-/*
- * Twice: the first tells how far the ids went, the second fences all that a process that died may
- * have asked for.
- */
-enum err funds_reconcile_start(struct funds *f, uint64_t last_order_id, uint64_t outbox_seq,
-                               uint64_t *ret_settled_seq, struct err_detail *detail)
+/* Holds may only be voided by the journal that knows which orders are durable. */
+static enum err check_belongs(const struct funds_position *journal, uint64_t settled_seq,
+                              struct err_detail *detail)
 {
-    struct rpc_status status = {0};
-    uint64_t highest = 0, settled_seq = 0;
-    enum err e = reconcile(f, last_order_id, last_order_id + 1, &highest, &settled_seq, &status);
-    if (!e) {
-        if (highest < last_order_id) highest = last_order_id;
-        f->next_order_id = highest + LATE_HOLDS_MAX + 1;
-        e = reconcile(f, last_order_id, f->next_order_id, &highest, &settled_seq, &status);
-    }
-    if (e) return err_set(detail, e, "the wallet does not reconcile: %s", status.message);
-    if (settled_seq > outbox_seq)
+    if (settled_seq > journal->outbox_seq)
         return err_set(detail, ERR_CONFLICT,
                        "the wallet has settled %" PRIu64 " but the journal ends at %" PRIu64
                        ": restore the journal that belongs to it",
-                       settled_seq, outbox_seq);
+                       settled_seq, journal->outbox_seq);
+    if (settled_seq < journal->kept_seq)
+        return err_set(detail, ERR_CONFLICT,
+                       "the wallet has settled %" PRIu64 " but had settled %" PRIu64
+                       ": restore the wallet that belongs to this journal",
+                       settled_seq, journal->kept_seq);
+    return OK;
+}
+
+/*
+ * Twice: the first, which voids nothing, tells how far the ids and the settlements went; the second
+ * fences all that a process that died may have asked for.
+ */
+enum err funds_reconcile_start(struct funds *f, const struct funds_position *journal,
+                               uint64_t *ret_settled_seq, struct err_detail *detail)
+{
+    struct rpc_status status = {0};
+    uint64_t last = journal->last_order_id, highest = 0, settled_seq = 0;
+    enum err e = reconcile(f, last, last + 1, &highest, &settled_seq, &status);
+    if (e) return err_set(detail, e, "the wallet does not reconcile: %s", status.message);
+    e = check_belongs(journal, settled_seq, detail);
+    if (e) return e;
+    f->next_order_id = (highest > last ? highest : last) + LATE_HOLDS_MAX + 1;
+    e = reconcile(f, last, f->next_order_id, &highest, &settled_seq, &status);
+    if (e) return err_set(detail, e, "the wallet does not reconcile: %s", status.message);
     *ret_settled_seq = settled_seq;
     atomic_store(&f->ready, true);
     return OK;

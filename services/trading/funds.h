@@ -29,14 +29,21 @@ struct funds {
 MUST_CHECK enum err funds_init(struct funds *f, struct rpc_client *wallet, uint16_t shard);
 void funds_release(struct funds *f); /* accepts a zeroed one */
 
+/* Where a shard's journal has come to. */
+struct funds_position {
+    uint64_t last_order_id; /* the last durable one */
+    uint64_t kept_seq;      /* the outbox has what comes after this, */
+    uint64_t outbox_seq;    /* and ends here */
+};
+
 /*
- * After the start, until it is OK: last_order_id is the last durable one. Tells what the wallet has
- * settled. Blocks at most HOLD_TIMEOUT_MS. ERR_CONFLICT: the wallet knows of more settlements than
- * outbox_seq: this shard's journal has lost its end.
+ * After the start, until it is OK. Tells what the wallet has settled. Blocks at most twice
+ * HOLD_TIMEOUT_MS. ERR_CONFLICT: the wallet and the journal do not belong together, nothing was
+ * changed: it has settled more than outbox_seq, so the journal has lost its end; or less than
+ * kept_seq, so the wallet has.
  */
-MUST_CHECK enum err funds_reconcile_start(struct funds *f, uint64_t last_order_id,
-                                          uint64_t outbox_seq, uint64_t *ret_settled_seq,
-                                          struct err_detail *detail);
+MUST_CHECK enum err funds_reconcile_start(struct funds *f, const struct funds_position *journal,
+                                          uint64_t *ret_settled_seq, struct err_detail *detail);
 bool funds_ready(const struct funds *f);
 
 /* Into this batch; gives the order its id. At most JOURNAL_BATCH_MAX. */

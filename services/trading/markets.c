@@ -171,8 +171,7 @@ static enum err start_settling(struct markets *m, struct err_detail *detail)
     struct machine *machine = m->options.machine;
     uint64_t settled_seq;
     if (funds_ready(&machine->funds)) return OK;
-    enum err e = funds_reconcile_start(&machine->funds, m->options.last_order_id,
-                                       m->options.outbox_seq, &settled_seq, detail);
+    enum err e = funds_reconcile_start(&machine->funds, &m->options.journal, &settled_seq, detail);
     return e ? e : settle_start(machine->settle, settled_seq);
 }
 

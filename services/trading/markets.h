@@ -21,7 +21,7 @@ struct markets_options {
     struct machine *machine;
     struct replica *replica;
     struct rpc_client *wallet;
-    uint64_t last_order_id, outbox_seq; /* as recovered */
+    struct funds_position journal; /* as recovered */
 };
 
 /* Also starts the settlement, as soon as the wallet says what it has. */

@@ -98,9 +98,9 @@ size_t execution_legs(const struct execution *x, const struct order_view *taker,
 
     n = add_leg(ret, n, (struct leg){buyer->id, buyer->user, false, true, -x->notional, LEG_TRADE});
     n = add_leg(ret, n,
-                (struct leg){0, buyer->user, false, false, x->quantity - base_fee, LEG_TRADE});
-    n = add_leg(ret, n,
                 (struct leg){seller->id, seller->user, false, false, -x->quantity, LEG_TRADE});
+    n = add_leg(ret, n,
+                (struct leg){0, buyer->user, false, false, x->quantity - base_fee, LEG_TRADE});
     n = add_leg(ret, n,
                 (struct leg){0, seller->user, false, true, x->notional - quote_fee, LEG_TRADE});
     n = add_leg(ret, n, (struct leg){0, {0, 0}, true, false, base_fee, LEG_FEE});

@@ -7,6 +7,7 @@
 
 #include "wallet.pb-c.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -37,6 +38,7 @@ struct settle {
     pthread_mutex_t mutex; /* of all below */
     pthread_cond_t stopped;
     bool stopping, healthy;
+    struct err_detail refusal; /* empty: the last call was not refused */
     uint64_t settled_seq;
     struct pending *first, *last; /* waiting, in the order of their seqs */
 };
@@ -219,14 +221,23 @@ static void pause_ms(struct settle *s, int64_t ms)
     (void)pthread_mutex_unlock(&s->mutex);
 }
 
-static void set_healthy(struct settle *s, bool healthy)
+/* A refusal is the wallet's word on the settlement itself, not on how it is just now. */
+static void set_health(struct settle *s, enum err e, const struct rpc_status *status)
 {
+    bool refused =
+        e == ERR_PRECONDITION || e == ERR_NOT_FOUND || e == ERR_INVALID || e == ERR_RANGE;
     (void)pthread_mutex_lock(&s->mutex);
-    s->healthy = healthy;
+    s->healthy = e == OK;
+    s->refusal.text[0] = 0;
+    if (refused)
+        (void)err_set(&s->refusal, e,
+                      "the wallet refuses the settlements after %" PRIu64
+                      ": %s: restore the wallet that belongs to this journal",
+                      s->settled_seq, status->message);
     (void)pthread_mutex_unlock(&s->mutex);
 }
 
-static enum err call(struct settle *s, uint64_t *ret_settled_seq)
+static enum err call(struct settle *s, struct rpc_status *status)
 {
     const struct principal self = principal_service("trading");
     const struct rpc_options options = {.deadline_ms = clock_mono_ms() + SETTLE_TIMEOUT_MS,
@@ -236,12 +247,12 @@ static enum err call(struct settle *s, uint64_t *ret_settled_seq)
     request.shard = s->options.shard;
     request.n_settlements = s->basket->pieces;
     request.settlements = s->basket->settlement_pointers;
-    enum err e =
-        rpc_call(s->options.wallet, "wallet.Wallet/Settle", &request.base, &options, &reply, NULL);
+    enum err e = rpc_call(s->options.wallet, "wallet.Wallet/Settle", &request.base, &options,
+                          &reply, status);
     if (e) return e;
-    *ret_settled_seq = ((const Wallet__SettleResponse *)reply)->settled_seq;
+    uint64_t settled_seq = ((const Wallet__SettleResponse *)reply)->settled_seq;
     protobuf_c_message_free_unpacked(reply, NULL);
-    return OK;
+    return settled_seq >= s->taken_seq ? OK : ERR_UNAVAILABLE;
 }
 
 /* Until the wallet has all of the basket. false: stopped before. */
@@ -249,11 +260,11 @@ static bool flush(struct settle *s)
 {
     struct basket *b = s->basket;
     int64_t backoff_ms = SETTLE_BACKOFF_MS;
-    uint64_t seq = 0;
     while (b->pieces) {
-        enum err e = call(s, &seq);
-        set_healthy(s, e == OK && seq >= s->taken_seq);
-        if (!e && seq >= s->taken_seq) break;
+        struct rpc_status status = {0};
+        enum err e = call(s, &status);
+        set_health(s, e, &status);
+        if (!e) break;
         pause_ms(s, backoff_ms);
         if (is_stopping(s)) return false;
         backoff_ms =
@@ -338,10 +349,14 @@ uint64_t settle_seq(struct settle *s)
     return seq;
 }
 
-bool settle_healthy(struct settle *s)
+enum err settle_ready(struct settle *s, struct err_detail *detail)
 {
+    enum err e = OK;
     (void)pthread_mutex_lock(&s->mutex);
-    bool healthy = s->healthy;
+    if (s->refusal.text[0])
+        e = err_set(detail, ERR_CONFLICT, "%s", s->refusal.text);
+    else if (!s->healthy)
+        e = err_set(detail, ERR_UNAVAILABLE, "the wallet does not settle");
     (void)pthread_mutex_unlock(&s->mutex);
-    return healthy;
+    return e;
 }

@@ -42,7 +42,10 @@ void settle_free(struct settle *s); /* accepts NULL; stopped or never started */
 void settle_answer(struct settle *s, struct pending **pendings, size_t count);
 
 uint64_t settle_seq(struct settle *s);
-/* Did the last call to the wallet succeed? */
-bool settle_healthy(struct settle *s);
+/*
+ * Did the last call to the wallet succeed? ERR_UNAVAILABLE: it did not. ERR_CONFLICT: the wallet
+ * refuses what it must accept, so it is not the one of this journal; detail says why.
+ */
+MUST_CHECK enum err settle_ready(struct settle *s, struct err_detail *detail);
 
 #endif

@@ -147,6 +147,24 @@ bool stream_full(struct stream *s)
     return stream_size(s) >= s->size_max;
 }
 
+uint64_t stream_kept_seq(struct stream *s, uint64_t outbox_seq)
+{
+    (void)pthread_mutex_lock(&s->mutex);
+    const struct chunk *c = s->first;
+    while (c && !(c->readers & BIT(READER_SETTLE)))
+        c = c->next;
+    if (c) {
+        struct record first = {0};
+        const uint8_t *at = c->data;
+        enum err e = record_read(&at, c->data + c->size, &first);
+        CHECK(e == OK); /* this process wrote or checked it */
+        outbox_seq = first.outbox_seq - first.pieces;
+        record_release(&first);
+    }
+    (void)pthread_mutex_unlock(&s->mutex);
+    return outbox_seq;
+}
+
 /* ---- snapshots: the bare records, one after the other ---- */
 
 void stream_save(struct stream *s, struct buf *out)

@@ -63,6 +63,8 @@ void stream_seal(struct stream *s);          /* what was written can be taken */
 void stream_skip_settled(struct stream *s, uint64_t outbox_seq);
 void stream_skip_documents(struct stream *s, uint64_t seq);
 bool stream_full(struct stream *s);
+/* Settlement can have all pieces after this one; outbox_seq, the last one's, if it needs none. */
+uint64_t stream_kept_seq(struct stream *s, uint64_t outbox_seq);
 /* The chunks that settlement or documents still need, for a snapshot, and back into a fresh stream.
  */
 void stream_save(struct stream *s, struct buf *out);

@@ -128,8 +128,9 @@ static enum err start_threads(struct trading *t, const struct part_env *env, uin
         .machine = m,
         .replica = t->replica,
         .wallet = t->wallet,
-        .last_order_id = engine_last_order_id(m->engine),
-        .outbox_seq = m->outbox_seq,
+        .journal = {.last_order_id = engine_last_order_id(m->engine),
+                    .kept_seq = stream_kept_seq(&m->stream, m->outbox_seq),
+                    .outbox_seq = m->outbox_seq},
     };
     enum err e =
         project_start(&m->stream, &m->listings, t->store, t->shard, documents_seq, &t->project);
@@ -209,8 +210,8 @@ static enum err ready(void *part, struct err_detail *detail)
     if (e) return e;
     if (!rpc_client_ready(t->wallet))
         return err_set(detail, ERR_UNAVAILABLE, "the wallet cannot be reached");
-    if (!settle_healthy(t->settle))
-        return err_set(detail, ERR_UNAVAILABLE, "the wallet does not settle");
+    e = settle_ready(t->settle, detail);
+    if (e) return e;
     if (!project_healthy(t->project))
         return err_set(detail, ERR_UNAVAILABLE, "the store takes no documents");
     if (stream_full(&t->machine.stream))
