@@ -13,7 +13,7 @@ packages_build=(
 )
 packages_test=(
     libcmocka-dev nng-utils redis-server clang clang-format clang-tidy libclang-rt-14-dev
-    python3-pytest python3-requests python3-websockets python3-websocket python3-jwt openssl procps psmisc
+    python3-pytest python3-requests python3-websockets python3-websocket python3-jwt python3-cryptography openssl procps psmisc
 )
 packages_bench=(libgrpc++-dev protobuf-compiler-grpc)
 
