@@ -22,7 +22,7 @@
 
 #define JSON_DEPTH_MAX 16
 
-/* Does text nest more than JSON_DEPTH_MAX levels? For those who give it to a parser that recurses. */
+/* Does text nest more than JSON_DEPTH_MAX levels? Asked before a parser that recurses gets it. */
 bool json_is_too_deep(const char *text, size_t size);
 
 /* Appends a string with its quotes, escaped. Invalid UTF-8 becomes U+FFFD. */
