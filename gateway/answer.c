@@ -81,7 +81,7 @@ void answer_send(struct hub_connection *c, const char *msg_id, const struct buf 
     if (text->size <= ANSWER_WHOLE_MAX || text->error) return send(c, text);
     unsigned parts = count_parts(text), part = 1;
     AUTO_BUF struct buf out;
-    buf_init(&out, 2 * (size_t)ANSWER_WHOLE_MAX);
+    buf_init(&out, 2 * ANSWER_WHOLE_MAX);
     for (size_t at = 0; at < text->size;) {
         size_t size = part_size(text, at);
         buf_clear(&out);

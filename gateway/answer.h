@@ -19,11 +19,11 @@
 #include "base/rpc/rpc.h"
 #include "hub.h"
 
-#define ANSWER_WHOLE_MAX (64 * 1024)
+#define ANSWER_WHOLE_MAX ((size_t)64 * 1024)
 /* Bytes of text in a part: at most doubled by its quotes and backslashes, so a part is no longer
  * than a whole answer may be. */
 #define ANSWER_PART_SIZE (ANSWER_WHOLE_MAX / 2 - 256)
-#define ANSWER_MAX       (512 * 1024) /* of all parts: half a queue */
+#define ANSWER_MAX       ((size_t)512 * 1024) /* of all parts: half a queue */
 
 void answer_result(struct buf *out, const char *msg_id, const char *json, size_t size);
 void answer_error(struct buf *out, const char *msg_id, const struct rpc_status *status);

@@ -165,7 +165,7 @@ static void fail_too_large(struct hub_connection *c, const struct asked *a)
 {
     struct rpc_status status = {.err = ERR_EXHAUSTED, .reason = "answer_too_large"};
     (void)snprintf(status.message, sizeof status.message,
-                   "the answer has more than %d bytes; ask for less", ANSWER_MAX);
+                   "the answer has more than %zu bytes; ask for less", ANSWER_MAX);
     fail(c, a, &status);
 }
 

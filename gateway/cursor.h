@@ -9,8 +9,8 @@
 #include "feed.h"
 
 #define CURSOR_TEXT_SIZE                                                                           \
-    (FEED_TOPICS_MAX * 42) /* two numbers of 20 digits, dash, comma; the NUL                       \
-                            */
+    ((size_t)FEED_TOPICS_MAX * 42) /* two numbers of 20 digits, dash, comma; the NUL               \
+                                    */
 
 struct cursor {
     size_t count;

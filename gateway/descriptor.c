@@ -14,7 +14,7 @@
 
 static bool is_peer(int fd, const struct in_addr *address, const struct mg_request_info *info)
 {
-    struct sockaddr_in peer, own;
+    struct sockaddr_in peer = {0}, own = {0};
     socklen_t peer_size = sizeof peer, own_size = sizeof own;
     if (getpeername(fd, (struct sockaddr *)&peer, &peer_size) || peer.sin_family != AF_INET ||
         ntohs(peer.sin_port) != info->remote_port || peer.sin_addr.s_addr != address->s_addr)

@@ -15,8 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FRAME_MAX    (4 * 1024 * 1024) /* bytes of an event's JSON */
-#define PRIVATE      "user."           /* channels of everybody's own */
+#define FRAME_MAX    ((size_t)4 * 1024 * 1024) /* bytes of an event's JSON */
+#define PRIVATE      "user."                   /* channels of everybody's own */
 #define PRIVATE_SIZE (sizeof PRIVATE - 1)
 
 struct topic {
@@ -101,19 +101,14 @@ static const char *match(const char *template_name, const char *name)
 
 static enum err refuse(const char *name, struct err_detail *detail)
 {
-    char known[ERR_DETAIL_MAX] = "";
-    size_t size = 0;
+    AUTO_BUF struct buf known;
+    buf_init(&known, ERR_DETAIL_MAX);
     for (size_t i = 0; i < contract_event_count; i++) {
         const char *channel = contract_events[i].channel;
-        size_t length = strlen(channel);
         if (i && strcmp(channel, contract_events[i - 1].channel) == 0) continue; /* sorted */
-        if (size + length + 3 > sizeof known) break;
-        if (size) memcpy(known + size, ", ", 2);
-        size += size ? 2 : 0;
-        memcpy(known + size, channel, length + 1);
-        size += length;
+        (void)buf_add_format(&known, "%s%s", i ? ", " : "", channel);
     }
-    return err_set(detail, ERR_INVALID, "\"%.40s\" is no channel; there are %s", name, known);
+    return err_set(detail, ERR_INVALID, "\"%.40s\" is no channel; there are %s", name, known.data);
 }
 
 enum err feed_channel(const char *name, const char *user_id, struct feed_channel *ret,
@@ -255,7 +250,7 @@ static void on_event(void *arg, const struct bus_event *event)
 static struct frame *make_resync(void *arg, const char *hub_name)
 {
     struct topic *t = arg;
-    struct feed_channel channel;
+    struct feed_channel channel = {0};
     char name[HUB_CHANNEL_MAX + 1];
     (void)snprintf(name, sizeof name, "%.*s", (int)strcspn(hub_name, "/"), hub_name);
     if (feed_channel(name, "", &channel, NULL)) return NULL;
@@ -428,6 +423,7 @@ static enum err subscribe_part(struct feed *f, const struct feed_options *option
     char part[BUS_TOPIC_MAX + 1];
     const char *topics[FEED_TOPICS_MAX + 1];
     size_t count = topics_of_part(first, topics);
+    CHECK(count > 0);
     (void)snprintf(part, sizeof part, "%.*s", (int)strcspn(*topics, "."), *topics);
     struct bus_subscriber_options subscriber = {
         .replay = calls_client(options->calls, *topics),

@@ -20,11 +20,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define HUB_CHANNEL_MAX       128           /* bytes of a channel's name */
-#define HUB_SUBSCRIPTIONS_MAX 256           /* channels of one connection */
-#define HUB_CHANNELS_MAX      1000000       /* with at least one listener */
-#define HUB_QUEUE_BYTES       (1024 * 1024) /* default of a connection's queue */
-#define HUB_QUEUE_FRAMES      8192          /* of a connection's queue */
+#define HUB_CHANNEL_MAX       128                   /* bytes of a channel's name */
+#define HUB_SUBSCRIPTIONS_MAX 256                   /* channels of one connection */
+#define HUB_CHANNELS_MAX      1000000               /* with at least one listener */
+#define HUB_QUEUE_BYTES       ((size_t)1024 * 1024) /* default of a connection's queue */
+#define HUB_QUEUE_FRAMES      8192                  /* of a connection's queue */
 
 /* Close codes carry the verdict: 4000 to 4499 reconnect, 4500 and above do not (see the API's
  * rules). */

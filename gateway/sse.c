@@ -15,8 +15,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#define LOOK_MS   1000        /* between two looks whether the client is still there */
-#define PIECE_MAX (16 * 1024) /* bytes after which what is collected is written */
+#define LOOK_MS   1000                /* between two looks whether the client is still there */
+#define PIECE_MAX ((size_t)16 * 1024) /* bytes after which what is collected is written */
 
 struct sse {
     struct sse_options options;
@@ -158,7 +158,8 @@ static enum err subscribe(struct stream *s, const struct cursor *since)
         enum err e = feed_subscribe(s->sse->options.feed, s->hub, &s->channels[first], count, from,
                                     &recovered, &s->cursor.at[topic]);
         if (e) return e;
-        if (recovered) s->cursor.at[topic] = *from; /* goes on with each event that was missed */
+        if (from && recovered)
+            s->cursor.at[topic] = *from; /* goes on with each event that was missed */
         first += count;
     }
     return OK;
@@ -309,7 +310,7 @@ void sse_handle(struct sse *sse, struct http_exchange *x, const struct principal
     s->sse = sse;
     s->x = x;
     s->principal = principal;
-    buf_init(&s->out, PIECE_MAX + (size_t)HUB_QUEUE_BYTES * 4);
+    buf_init(&s->out, PIECE_MAX + HUB_QUEUE_BYTES * 4);
     Gateway__StreamRequest *typed = (Gateway__StreamRequest *)request;
     if (read_request(s, typed) && read_channels(s, typed)) serve(s, typed);
     buf_release(&s->out);

@@ -22,10 +22,11 @@
 #include "hub.h"
 #include "listener.h"
 
-#define WS_MESSAGE_MAX (256 * 1024) /* bytes of a message from a client, all its fragments */
-#define WS_PING_MS     20000
-#define WS_DEAD_MS     60000 /* nothing heard, not even a pong: closed */
-#define WS_CLOSE_MS    2000  /* for the other side's close, and for what is still to be written */
+#define WS_MESSAGE_MAX                                                                             \
+    ((size_t)256 * 1024) /* bytes of a message from a client, all its fragments */
+#define WS_PING_MS  20000
+#define WS_DEAD_MS  60000 /* nothing heard, not even a pong: closed */
+#define WS_CLOSE_MS 2000  /* for the other side's close, and for what is still to be written */
 
 struct ws_options {
     struct hub *hub; /* both borrowed */

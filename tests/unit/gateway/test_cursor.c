@@ -46,8 +46,8 @@ static void other_names_are_refused_and_the_right_ones_listed(void **state)
         "prices:BTC-USDT ",
         "prices:\xC3\xA9",
         "Prices:BTC-USDT",
-        "user.orders/" ANN,
-        "user.orders:" ANN,
+        ("user.orders/" ANN),
+        ("user.orders:" ANN),
         "user.",
         "user.secrets",
         "prices:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", /* 65 */
@@ -131,10 +131,10 @@ static void a_cursor_has_at_most_as_many_places_as_there_may_be_topics(void **st
     (void)state;
     char text[(FEED_TOPICS_MAX + 1) * 4 + 1] = "";
     struct cursor c;
-    for (int i = 0; i < FEED_TOPICS_MAX; i++)
+    for (size_t i = 0; i < FEED_TOPICS_MAX; i++)
         memcpy(text + 4 * i, i ? ",1-1" : "01-1", 5);
     assert_ok(cursor_parse(text + 1, &c));
-    memcpy(text + 4 * FEED_TOPICS_MAX, ",1-1", 5);
+    memcpy(text + (size_t)4 * FEED_TOPICS_MAX, ",1-1", 5);
     assert_err(cursor_parse(text + 1, &c), ERR_INVALID);
 }
 
