@@ -7,6 +7,7 @@
 #include "http.h"
 
 #include <civetweb.h>
+#include <stdatomic.h>
 
 #define HTTP_HEADERS_MAX     63   /* civetweb silently drops what comes after 64 */
 #define HTTP_OWN_HEADERS_MAX 4096 /* bytes of http_add_header */
@@ -18,6 +19,7 @@ struct http_exchange {
     const struct listener_policy *policy;
     const struct http_settings *settings;
     struct cutter *cutter; /* NULL: nobody cuts a slow client */
+    atomic_bool *last;     /* true: we stop, the connection ends with this answer; may be NULL */
     int socket;            /* -1: not known, so not cut */
     const char *verb;
     char path[HTTP_PATH_MAX + 1];

@@ -245,12 +245,11 @@ static enum err start_requests(struct gateway *g, const struct part_env *env,
 static void gateway_stop(void *part, int64_t grace_ms)
 {
     struct gateway *g = part;
-    (void)grace_ms; /* clients are told and go within WS_CLOSE_MS; requests have their deadlines */
     if (!g) return;
     if (g->health) health_drain(g->health);
     if (g->hub) hub_close_all(g->hub, HUB_CLOSE_GOING_AWAY);
     for (unsigned i = 0; i < LISTENERS; i++)
-        listener_begin_stop(g->listeners[i]);
+        listener_begin_stop(g->listeners[i], grace_ms);
     for (unsigned i = 0; i < LISTENERS; i++)
         listener_stop(g->listeners[i]);
     ws_front_free(g->ws);

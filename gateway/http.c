@@ -249,6 +249,7 @@ static bool wants_keep_alive(const struct http_exchange *x)
 static void add_head(struct http_exchange *x, struct buf *out, int status, const char *content_type)
 {
     if (!x->close && (!x->body_read || !wants_keep_alive(x))) x->close = true;
+    if (x->last && atomic_load(x->last)) x->close = true;
     (void)buf_add_format(out,
                          "HTTP/1.1 %d %s\r\n"
                          "X-Request-Id: %s\r\n"

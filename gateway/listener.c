@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -26,7 +27,12 @@ struct listener {
     struct cutter *cutter;
     atomic_uint open; /* connections */
     pthread_t stopper;
-    bool stopping; /* the stopper runs */
+    bool stopping;   /* the stopper runs */
+    int64_t stop_ms; /* it waits for requests until then */
+    pthread_mutex_t lock;
+    pthread_cond_t idle;
+    unsigned busy;        /* requests being answered */
+    atomic_bool draining; /* connections end with their answer */
 };
 
 static void log_request(const struct http_exchange *x)
@@ -60,9 +66,20 @@ static int on_open(const struct mg_connection *connection, void **ret_data)
 }
 
 /* All but the last quarter of the threads may wait for somebody's next request. */
-static bool is_crowded(struct listener *l)
+static bool enter(struct listener *l)
 {
-    return 4 * atomic_load(&l->open) > 3 * l->options.threads;
+    (void)pthread_mutex_lock(&l->lock);
+    l->busy++;
+    bool last = 4 * atomic_load(&l->open) > 3 * l->options.threads;
+    (void)pthread_mutex_unlock(&l->lock);
+    return last;
+}
+
+static void leave(struct listener *l)
+{
+    (void)pthread_mutex_lock(&l->lock);
+    if (--l->busy == 0) (void)pthread_cond_signal(&l->idle);
+    (void)pthread_mutex_unlock(&l->lock);
 }
 
 static struct http_exchange begin(struct mg_connection *connection)
@@ -76,7 +93,8 @@ static struct http_exchange begin(struct mg_connection *connection)
                               .settings = l->options.http,
                               .cutter = l->cutter,
                               .socket = visit.socket,
-                              .close = is_crowded(l)};
+                              .last = &l->draining,
+                              .close = enter(l)};
     return x;
 }
 
@@ -85,6 +103,7 @@ static void end(struct http_exchange *x)
     if (x->close && !x->body_read) visit.refused = true;
     log_request(x);
     buf_release(&x->headers);
+    leave(x->info->user_data);
 }
 
 static bool is_upgrade(const struct http_exchange *x)
@@ -195,22 +214,33 @@ static struct mg_context *start_context(struct listener *l)
     return mg_start(&callbacks, l, (const char **)options);
 }
 
+static void release(struct listener *l)
+{
+    cutter_free(l->cutter);
+    (void)pthread_cond_destroy(&l->idle);
+    (void)pthread_mutex_destroy(&l->lock);
+    free(l);
+}
+
 enum err listener_start(const struct listener_options *options, struct listener **ret,
                         struct err_detail *detail)
 {
     struct listener *l = calloc(1, sizeof *l);
     if (!l) return ERR_NO_MEMORY;
     l->options = *options;
-    if (cutter_new(options->threads, &l->cutter)) {
-        free(l);
-        return ERR_NO_MEMORY;
-    }
-    l->context = start_context(l);
-    if (!l->context) {
-        cutter_free(l->cutter);
-        free(l);
-        return err_set(detail, ERR_UNAVAILABLE, "cannot listen on %s:%u; is another process there?",
-                       options->address, options->port);
+    pthread_condattr_t monotonic;
+    (void)pthread_condattr_init(&monotonic);
+    (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    (void)pthread_mutex_init(&l->lock, NULL);
+    (void)pthread_cond_init(&l->idle, &monotonic);
+    (void)pthread_condattr_destroy(&monotonic);
+    enum err e = cutter_new(options->threads, &l->cutter);
+    if (!e && !(l->context = start_context(l)))
+        e = err_set(detail, ERR_UNAVAILABLE, "cannot listen on %s:%u; is another process there?",
+                    options->address, options->port);
+    if (e) {
+        release(l);
+        return e;
     }
     *ret = l;
     return OK;
@@ -223,16 +253,28 @@ unsigned listener_port(const struct listener *l)
     return (unsigned)port.port;
 }
 
-static void *stop_context(void *context)
+/* civetweb writes nothing any more once it is told to stop, so what is being answered comes first.
+ */
+static void *stop_context(void *arg)
 {
-    mg_stop(context);
+    struct listener *l = arg;
+    struct timespec until = {.tv_sec = l->stop_ms / 1000, .tv_nsec = l->stop_ms % 1000 * 1000000};
+    (void)pthread_mutex_lock(&l->lock);
+    while (l->busy && pthread_cond_timedwait(&l->idle, &l->lock, &until) != ETIMEDOUT) {
+    }
+    (void)pthread_mutex_unlock(&l->lock);
+    mg_stop(l->context);
     return NULL;
 }
 
-void listener_begin_stop(struct listener *l)
+void listener_begin_stop(struct listener *l, int64_t grace_ms)
 {
     if (!l || l->stopping) return;
-    l->stopping = pthread_create(&l->stopper, NULL, stop_context, l->context) == 0;
+    l->stop_ms = clock_mono_ms() + (grace_ms > LISTENER_STOP_MS ? grace_ms - LISTENER_STOP_MS : 0);
+    (void)pthread_mutex_lock(&l->lock);
+    atomic_store(&l->draining, true);
+    (void)pthread_mutex_unlock(&l->lock);
+    l->stopping = pthread_create(&l->stopper, NULL, stop_context, l) == 0;
 }
 
 void listener_stop(struct listener *l)
@@ -242,6 +284,5 @@ void listener_stop(struct listener *l)
         (void)pthread_join(l->stopper, NULL);
     else
         mg_stop(l->context);
-    cutter_free(l->cutter);
-    free(l);
+    release(l);
 }

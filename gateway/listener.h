@@ -11,6 +11,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct http_exchange; /* http.h: one request and its answer */
 struct http_settings; /* http.h */
@@ -42,9 +43,13 @@ struct listener;
 MUST_CHECK enum err listener_start(const struct listener_options *options, struct listener **ret,
                                    struct err_detail *detail);
 unsigned listener_port(const struct listener *l);
-/* Accepts nothing more. civetweb takes up to two seconds to notice, so that several listeners are
- * told before the first is waited for. Accepts NULL; does not block. */
-void listener_begin_stop(struct listener *l);
+/*
+ * Requests in flight are answered, at most grace_ms long, and their connections end; then nothing
+ * more is accepted. civetweb takes up to LISTENER_STOP_MS of the grace to notice, so that several
+ * listeners are told before the first is waited for. Accepts NULL; does not block.
+ */
+#define LISTENER_STOP_MS 2000
+void listener_begin_stop(struct listener *l, int64_t grace_ms);
 void listener_stop(struct listener *l); /* accepts NULL; waits for its handlers */
 
 #endif

@@ -63,12 +63,14 @@ static void add_verb(char verbs[static ROUTER_VERBS_SIZE], const char *verb)
 enum err router_find(const char *verb, const char *path, struct route *ret,
                      char ret_verbs[static ROUTER_VERBS_SIZE])
 {
+    struct route found = {0};
     int best = -1;
     bool known = false;
     ret_verbs[0] = 0;
     for (size_t i = 0; i < contract_method_count; i++) {
         const struct contract_method *m = &contract_methods[i];
-        struct route found = {.method = m};
+        found.method = m;
+        found.parameter_count = 0;
         int literals = m->path ? match(m->path, path, &found) : -1;
         if (literals < 0) continue;
         known = true;

@@ -91,3 +91,19 @@ def test_without_a_key_every_request_counts(ann):
     assert len(ann.get("/orders")["items"]) == 2
     with refused(400):
         ann.post("/orders", {})
+
+
+def test_a_cancel_with_a_key_is_replayed(ann):
+    order = post(ann, "to-cancel").json()
+    first, again = (ann.call("DELETE", f"/orders/{order['orderId']}", headers={"Idempotency-Key": "cancel"})
+                    for _ in range(2))
+    assert first.status_code == again.status_code == 200
+    assert again.content == first.content and again.headers["Idempotent-Replayed"] == "true"
+
+
+def test_an_answer_of_any_length_is_replayed(people):
+    user = people("rich", USDT="100000000")
+    body = {"orders": [ORDER | {"clientOrderId": f"a-long-name-{i:04}"} for i in range(200)]}
+    first, again = (post(user, "long", "/orders/batch", body) for _ in range(2))
+    assert first.status_code == 200 and len(first.content) > 65536
+    assert again.content == first.content and again.headers["Idempotent-Replayed"] == "true"

@@ -1,12 +1,13 @@
 """How a caller says who it is: tokens, cookies, and what a browser must add to them."""
 
+import concurrent.futures
 import time
 
 import jwt
 import pytest
 import requests
 
-from platform_under_test import PASSWORD, Platform
+from platform_under_test import PASSWORD, Platform, wait_until
 
 ME = "/users/me"
 
@@ -185,3 +186,22 @@ def test_the_cookie_is_secure_unless_told_otherwise(tmp_path):
         platform.stop()
     finally:
         platform.close()
+
+
+def test_a_request_in_flight_is_answered_before_the_platform_stops(tmp_path):
+    platform = Platform(tmp_path, "one", {"users.bcrypt_cost": 12})
+    try:
+        platform.start()
+        user = platform.user("last")
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            last = pool.submit(log_in, platform, user)
+            wait_until(lambda: calls_in_flight(platform, "users"), what="the request to arrive")
+            platform.stop()
+            assert last.result().status_code == 200 and last.result().headers["Connection"] == "close"
+    finally:
+        platform.close()
+
+
+def calls_in_flight(platform, part):
+    metrics = requests.get(platform.internal + "/metrics", timeout=20).text
+    return f'tradepost_rpc_server_inflight{{server="{part}"}} 1\n' in metrics
