@@ -332,7 +332,7 @@ static void stop_gateway(void)
 {
     drain();
     for (unsigned i = 0; i < LISTENERS; i++)
-        listener_begin_stop(host.listeners[i]);
+        listener_begin_stop(host.listeners[i], 5000);
     for (unsigned i = 0; i < LISTENERS; i++)
         listener_stop(host.listeners[i]);
     ws_front_free(host.ws);
