@@ -64,15 +64,20 @@ bool value_append(const struct value *v, bson_t *to, const char *key)
     }
 }
 
+/* Most texts are ASCII, which is seen faster than UTF-8 is validated. NUL is not text. */
 static bool text_ok(const char *text, size_t size)
 {
-    return bson_utf8_validate(text, size, false);
+    size_t n = 0;
+    while (n < size && (signed char)text[n] > 0)
+        n++;
+    return n == size || bson_utf8_validate(text, size, false);
 }
 
 static bool key_ok(const bson_iter_t *iter)
 {
     const char *key = bson_iter_key(iter);
-    return *key && *key != '$' && !strchr(key, '.') && text_ok(key, strlen(key));
+    size_t size = strlen(key);
+    return size && *key != '$' && !memchr(key, '.', size) && text_ok(key, size);
 }
 
 static enum err check_fields(bson_iter_t *iter, bool array, unsigned depth);

@@ -46,7 +46,7 @@
 #define STORE_DEPTH_MAX        32   /* documents and arrays in each other */
 #define STORE_ID_MAX           256  /* bytes of an _id, at least 1 */
 #define STORE_INSERT_MAX       100  /* documents of one store_insert: FerretDB goes wrong beyond */
-#define STORE_BULK_MAX         1000 /* documents of one store_put_many */
+#define STORE_BULK_MAX         5000 /* documents of one store_put_many: some 20 ms of SQLite */
 #define STORE_FIND_MAX         1000 /* documents of one page */
 #define STORE_PAGE_SIZE_MAX    (64 * 1024 * 1024) /* bytes of one page: it is kept in memory */
 #define STORE_CONDITIONS_MAX   16                 /* of one filter */

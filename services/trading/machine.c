@@ -7,6 +7,7 @@
 
 #include <stdlib.h>
 
+#define SLOW_DOWN_MS    25 /* a batch, while the readers of the stream are far behind */
 #define MACHINE_VERSION 1
 
 /* ---- prepare: judge, stamp, hold ---- */
@@ -109,6 +110,7 @@ static void prepare(void *machine, struct command **commands, size_t count)
 {
     struct machine *m = machine;
     int64_t mono_ms = clock_mono_ms(), wall_ms = clock_wall_ms();
+    stream_slow_down(&m->stream, mono_ms + SLOW_DOWN_MS);
     bool full = stream_full(&m->stream);
 
     if (wall_ms > m->now_ms) m->now_ms = wall_ms;
@@ -231,7 +233,6 @@ static void finish(void *machine, struct command **commands, size_t count)
     struct machine *m = machine;
     uint64_t refused = 0;
     seal(m);
-    gauge_set(m->stream_bytes, (int64_t)stream_size(&m->stream));
     if (m->journaled_us) histogram_observe_us(m->match, clock_mono_us() - m->journaled_us);
     for (size_t i = 0; i < count; i++) {
         struct pending *p = (struct pending *)commands[i];
@@ -308,7 +309,7 @@ enum err machine_init(struct machine *m, const struct engine_options *options,
     m->hold = order_stage("stage=\"hold\"");
     m->journal = order_stage("stage=\"journal\"");
     m->match = order_stage("stage=\"match\"");
-    m->stream_bytes = metrics_gauge("tradepost_trading_stream_bytes",
+    m->stream.gauge = metrics_gauge("tradepost_trading_stream_bytes",
                                     "Bytes that wait to be settled, announced or stored", NULL);
     return engine_new(options, &m->engine);
 }

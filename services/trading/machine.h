@@ -26,7 +26,6 @@ struct machine {
     struct clients batch_ids; /* client order ids of the batch */
     bool touched[MARKETS_MAX];
     struct counter *done, *refused, *trades;
-    struct gauge *stream_bytes;
     struct histogram *hold, *journal, *match; /* of a batch's way: how long each stage took */
     int64_t prepared_us, journaled_us;        /* of the batch at hand; 0: not yet */
 };

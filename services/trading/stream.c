@@ -19,6 +19,7 @@ void stream_init(struct stream *s, size_t size_max)
     CHECK(pthread_mutex_init(&s->mutex, NULL) == 0);
     for (unsigned i = 0; i < READER_COUNT; i++)
         CHECK(pthread_cond_init(&s->changed[i], &attributes) == 0);
+    CHECK(pthread_cond_init(&s->drained, &attributes) == 0);
     (void)pthread_condattr_destroy(&attributes);
     buf_init(&s->open, STREAM_OPEN_MAX);
 }
@@ -39,7 +40,13 @@ void stream_release(struct stream *s)
     buf_release(&s->open);
     for (unsigned i = 0; i < READER_COUNT; i++)
         (void)pthread_cond_destroy(&s->changed[i]);
+    (void)pthread_cond_destroy(&s->drained);
     (void)pthread_mutex_destroy(&s->mutex);
+}
+
+static bool nearly_full(const struct stream *s)
+{
+    return s->size > s->size_max / 4 * 3;
 }
 
 /* Holding the mutex: frees from the front what nobody needs. */
@@ -54,6 +61,8 @@ static void drop_finished(struct stream *s)
         s->size -= c->size;
         chunk_free(c);
     }
+    if (s->gauge) gauge_set(s->gauge, (int64_t)s->size);
+    if (s->slowed && !nearly_full(s)) (void)pthread_cond_signal(&s->drained);
 }
 
 /* Holding the mutex. */
@@ -165,6 +174,17 @@ uint64_t stream_kept_seq(struct stream *s, uint64_t outbox_seq)
     return outbox_seq;
 }
 
+void stream_slow_down(struct stream *s, int64_t deadline_ms)
+{
+    struct timespec until = {.tv_sec = deadline_ms / 1000, .tv_nsec = deadline_ms % 1000 * 1000000};
+    (void)pthread_mutex_lock(&s->mutex);
+    s->slowed = true;
+    for (int result = 0; nearly_full(s) && !s->closed && result == 0;)
+        result = pthread_cond_timedwait(&s->drained, &s->mutex, &until);
+    s->slowed = false;
+    (void)pthread_mutex_unlock(&s->mutex);
+}
+
 /* ---- snapshots: the bare records, one after the other ---- */
 
 void stream_save(struct stream *s, struct buf *out)
@@ -249,5 +269,6 @@ void stream_close(struct stream *s)
     s->closed = true;
     for (unsigned i = 0; i < READER_COUNT; i++)
         (void)pthread_cond_broadcast(&s->changed[i]);
+    (void)pthread_cond_broadcast(&s->drained);
     (void)pthread_mutex_unlock(&s->mutex);
 }

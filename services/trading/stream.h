@@ -2,7 +2,8 @@
  * The stream of records from the shard's one writer to its three readers: settlement, events,
  * documents. It is the outbox: what a reader has not finished stays, also through a snapshot
  * (settlement and documents; events are told anew to nobody). Bounded: at STREAM_SIZE_MAX
- * stream_full says so and new orders are refused until readers have caught up.
+ * stream_full says so and new orders are refused until readers have caught up; before that the
+ * writer is slowed down, so that who waits for answers sends less.
  *
  * The writer's functions are for one thread; the readers' are thread-safe and may block as they
  * say.
@@ -12,6 +13,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/metrics.h"
 #include "engine.h"
 
 #include <pthread.h>
@@ -38,10 +40,12 @@ struct chunk {
 
 struct stream {
     pthread_mutex_t mutex;
-    pthread_cond_t changed[READER_COUNT];
+    pthread_cond_t changed[READER_COUNT], drained;
+    bool slowed; /* the writer waits for drained */
     struct chunk *first, *last;
     struct chunk *next[READER_COUNT]; /* that the reader takes next; NULL: none yet */
     size_t size, size_max;
+    struct gauge *gauge; /* of size; NULL: none */
     bool closed, woken[READER_COUNT];
 
     /* The writer's: */
@@ -65,6 +69,8 @@ void stream_skip_documents(struct stream *s, uint64_t seq);
 bool stream_full(struct stream *s);
 /* Settlement can have all pieces after this one; outbox_seq, the last one's, if it needs none. */
 uint64_t stream_kept_seq(struct stream *s, uint64_t outbox_seq);
+/* While three quarters of the most wait: blocks, but not beyond deadline_ms (monotonic). */
+void stream_slow_down(struct stream *s, int64_t deadline_ms);
 /* The chunks that settlement or documents still need, for a snapshot, and back into a fresh stream.
  */
 void stream_save(struct stream *s, struct buf *out);

@@ -3,6 +3,7 @@
  * wallet, journaled, matched, settled, published and projected. One JSON line per result on stdout.
  */
 #include "load.h"
+#include "threads.h"
 
 #include "base/clock.h"
 #include "base/id.h"
@@ -18,13 +19,21 @@
 #include <sys/resource.h>
 #include <time.h>
 
-#define READY_MS 10000
+#define READY_MS    10000
+#define WARM_UP_MS  500
+#define FILL_MS_MAX 30000
+#define BATCH       100 /* orders of a request, in batches */
 
-static void print(const char *name, unsigned clients, unsigned batch, double value,
-                  const char *unit)
+/* One measurement. */
+struct measured {
+    const char *what; /* "single", "batch", "sustained" */
+    unsigned clients, batch;
+};
+
+static void print(const struct measured *m, const char *name, double value, const char *unit)
 {
-    (void)printf("{\"name\":\"orders.%s.%s.%u\",\"value\":%.3f,\"unit\":\"%s\"}\n",
-                 batch > 1 ? "batch" : "single", name, clients, value, unit);
+    (void)printf("{\"name\":\"orders.%s.%u.%s\",\"value\":%.3f,\"unit\":\"%s\"}\n", m->what,
+                 m->clients, name, value, unit);
     (void)fflush(stdout);
 }
 
@@ -118,27 +127,107 @@ static void make_users(struct rpc_client *wallet, struct principal *ret)
     }
 }
 
-static void measure(struct rpc_client *trading, const struct principal *users, unsigned clients,
-                    unsigned batch, int64_t duration_ms)
+/* What each thread has used since, for each order. */
+static void print_threads(const struct measured *m, const struct thread_time *before,
+                          size_t before_count, double orders)
 {
-    struct load load = {trading, users, clients, batch, duration_ms};
+    struct thread_time after[THREADS_NAMES_MAX];
+    size_t count = threads_times(after);
+    for (size_t i = 0; i < count; i++) {
+        char name[48];
+        double us = after[i].us;
+        for (size_t j = 0; j < before_count; j++)
+            if (strcmp(before[j].name, after[i].name) == 0) us -= before[j].us;
+        (void)snprintf(name, sizeof name, "cpu.%s", after[i].name);
+        if (us / orders >= 0.05) print(m, name, us / orders, "us/order");
+    }
+}
+
+static void print_stages(const struct measured *m, const struct totals *before,
+                         const struct totals *after, double orders)
+{
+    for (size_t i = 0; i < STAGES; i++) {
+        double batches = after->batches[i] - before->batches[i];
+        char name[48];
+        (void)snprintf(name, sizeof name, "stage.%s", stages[i]);
+        if (batches > 0)
+            print(m, name, 1e3 * (after->seconds[i] - before->seconds[i]) / batches, "ms");
+    }
+    double batches = after->batches[1] - before->batches[1];
+    if (batches > 0) print(m, "orders_per_batch", orders / batches, "1");
+}
+
+static void measure(const struct measured *m, const struct load *load)
+{
+    struct thread_time threads[THREADS_NAMES_MAX];
+    size_t thread_count = threads_times(threads);
     struct totals before = totals();
-    struct load_result result = load_run(&load);
+    struct load_result result = load_run(load);
     struct totals after = totals();
     double orders = result.orders ? (double)result.orders : 1;
-    print("throughput", clients, batch, result.orders_per_s, "orders/s");
-    print("p50", clients, batch, (double)result.p50_us / 1000, "ms");
-    print("p99", clients, batch, (double)result.p99_us / 1000, "ms");
-    print("syncs_per_order", clients, batch, (after.syncs - before.syncs) / orders, "1");
-    print("cpu", clients, batch, (after.cpu_us - before.cpu_us) / orders, "us/order");
-    for (size_t i = 0; i < STAGES; i++) {
-        double batches = after.batches[i] - before.batches[i];
-        if (batches)
-            print(stages[i], clients, batch, 1e3 * (after.seconds[i] - before.seconds[i]) / batches,
-                  "ms");
+    print(m, "throughput", result.orders_per_s, "orders/s");
+    print(m, "p50", (double)result.p50_us / 1000, "ms");
+    print(m, "p99", (double)result.p99_us / 1000, "ms");
+    print(m, "syncs_per_order", (after.syncs - before.syncs) / orders, "1");
+    print(m, "refused", (double)result.refused / (orders + (double)result.refused), "1");
+    print_stages(m, &before, &after, orders);
+    print(m, "cpu", (after.cpu_us - before.cpu_us) / orders, "us/order");
+    print_threads(m, threads, thread_count, orders);
+}
+
+/* Until nothing waits to be settled, announced or written as a document. */
+static void wait_idle(void)
+{
+    while (metric("tradepost_trading_stream_bytes") > 0 ||
+           metric("tradepost_wallet_projection_entries") > 0)
+        (void)nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+}
+
+/*
+ * "single" and "batch": from nothing that waits, for a time. "sustained": batches after so much
+ * waits that orders are refused, so that no more come in than documents are written.
+ */
+static void run(struct rpc_client *trading, const struct principal *users, const struct measured *m,
+                int64_t duration_ms)
+{
+    struct load load = {.trading = trading,
+                        .users = users,
+                        .clients = m->clients,
+                        .batch = m->batch,
+                        .duration_ms = WARM_UP_MS};
+    (void)load_run(&load);
+    wait_idle();
+    if (strcmp(m->what, "sustained") == 0) {
+        load.duration_ms = FILL_MS_MAX;
+        load.until_refused = true;
+        (void)load_run(&load);
+        load.until_refused = false;
+        duration_ms *= 2;
     }
-    print("batch_size", clients, batch, orders / (after.batches[1] - before.batches[1]), "orders");
-    if (result.refused) print("refused", clients, batch, (double)result.refused, "orders");
+    load.duration_ms = duration_ms;
+    measure(m, &load);
+    wait_idle();
+}
+
+/* "single", "batch", "sustained" and a number of clients, or all. */
+static void run_all(struct rpc_client *trading, const struct principal *users, int64_t duration_ms,
+                    char **wanted)
+{
+    static const unsigned counts[] = {1, 8, 32, 128, 256};
+    struct measured m;
+    if (*wanted) {
+        for (; wanted[0] && wanted[1]; wanted += 2) {
+            m = (struct measured){wanted[0], (unsigned)strtoul(wanted[1], NULL, 10),
+                                  strcmp(wanted[0], "single") == 0 ? 1 : BATCH};
+            run(trading, users, &m, duration_ms);
+        }
+        return;
+    }
+    for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++)
+        run(trading, users, &(struct measured){"single", counts[i], 1}, duration_ms);
+    for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++)
+        run(trading, users, &(struct measured){"batch", counts[i], BATCH}, duration_ms);
+    run(trading, users, &(struct measured){"sustained", 256, BATCH}, duration_ms);
 }
 
 static int remove_entry(const char *path, const struct stat *status, int kind, struct FTW *at)
@@ -151,7 +240,6 @@ static int remove_entry(const char *path, const struct stat *status, int kind, s
 
 int main(int argc, char **argv)
 {
-    static const unsigned counts[] = {1, 8, 32, 128, 256};
     static struct principal users[LOAD_CLIENTS_MAX];
     int64_t duration_ms = argc > 1 ? strtoll(argv[1], NULL, 10) : 5000;
     char directory[] = "/var/tmp/tradepost-bench-XXXXXX", setting[64]; /* a disk, not a tmpfs */
@@ -178,16 +266,7 @@ int main(int argc, char **argv)
     }
     wait_ready(cli_parts[2], parts[2]);
     make_users(wallet, users);
-    if (argc > 3) {
-        for (int i = 3; i + 1 < argc; i += 2)
-            measure(trading, users, (unsigned)atoi(argv[i]), (unsigned)atoi(argv[i + 1]),
-                    duration_ms);
-    } else {
-        for (unsigned i = 0; i < sizeof counts / sizeof counts[0]; i++)
-            measure(trading, users, counts[i], 1, duration_ms);
-        for (unsigned i = 0; i < sizeof counts / sizeof counts[0]; i++)
-            measure(trading, users, counts[i], 100, duration_ms);
-    }
+    run_all(trading, users, duration_ms, argc > 3 ? argv + 3 : argv + argc);
 
     int64_t begin_ms = clock_mono_ms();
     rpc_client_free(trading);

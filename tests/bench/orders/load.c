@@ -1,4 +1,4 @@
-/* Each answer sends its client's next request: no thread waits. */
+/* Each answer sends its client's next request; only a client that was refused waits, in a list. */
 #include "load.h"
 
 #include "base/clock.h"
@@ -14,13 +14,15 @@
 #define SAMPLES_MAX (1 << 20)
 #define MIDDLE      40000 /* USDT */
 #define SPREAD      50
+#define PAUSE_US    20000 /* of a client that was told that the exchange is busy */
 
 struct shared {
     const struct load *load;
     int64_t end_us;
     pthread_mutex_t lock;
-    pthread_cond_t ended;
+    pthread_cond_t changed; /* on the monotonic clock: somebody pauses, or all have ended */
     unsigned running;
+    struct client *paused; /* the latest first */
     atomic_uint_fast64_t orders, refused;
     atomic_uint samples;
     int64_t *latency_us;
@@ -31,6 +33,8 @@ struct client {
     const struct principal *user;
     uint32_t random;
     int64_t sent_us;
+    struct client *next; /* of those that pause */
+    int64_t pause_until_us;
 };
 
 static uint32_t next_random(struct client *c)
@@ -82,7 +86,8 @@ static void send_next(struct client *c)
     rpc_call_async(load->trading, "trading.Trading/PlaceOrders", &batch.base, &options, done, c);
 }
 
-static void count(struct client *c, const ProtobufCMessage *reply)
+/* How many of the request's orders were accepted. */
+static uint64_t count(struct client *c, const ProtobufCMessage *reply)
 {
     struct shared *s = c->shared;
     uint64_t accepted = reply != NULL;
@@ -94,20 +99,90 @@ static void count(struct client *c, const ProtobufCMessage *reply)
     }
     atomic_fetch_add(&s->orders, accepted);
     atomic_fetch_add(&s->refused, s->load->batch - accepted);
+    if (!accepted) return 0;
     unsigned at = atomic_fetch_add(&s->samples, 1);
     if (at < SAMPLES_MAX) s->latency_us[at] = clock_mono_us() - c->sent_us;
+    return accepted;
+}
+
+static void end_client(struct shared *s)
+{
+    (void)pthread_mutex_lock(&s->lock);
+    if (--s->running == 0) (void)pthread_cond_signal(&s->changed);
+    (void)pthread_mutex_unlock(&s->lock);
+}
+
+static void pause_client(struct client *c)
+{
+    struct shared *s = c->shared;
+    c->pause_until_us = clock_mono_us() + PAUSE_US;
+    (void)pthread_mutex_lock(&s->lock);
+    c->next = s->paused;
+    s->paused = c;
+    (void)pthread_cond_signal(&s->changed);
+    (void)pthread_mutex_unlock(&s->lock);
+}
+
+static bool over(struct shared *s)
+{
+    return clock_mono_us() >= s->end_us || (s->load->until_refused && atomic_load(&s->refused));
 }
 
 static void done(void *arg, ProtobufCMessage *own_reply, const struct rpc_status *status)
 {
     struct client *c = arg;
-    struct shared *s = c->shared;
     (void)status;
-    count(c, own_reply);
+    uint64_t accepted = count(c, own_reply);
     protobuf_c_message_free_unpacked(own_reply, NULL);
-    if (clock_mono_us() < s->end_us) return send_next(c);
+    if (over(c->shared))
+        end_client(c->shared);
+    else if (accepted)
+        send_next(c);
+    else
+        pause_client(c);
+}
+
+/* Holding the lock: takes who has paused long enough; NULL: nobody. */
+static struct client *take_rested(struct shared *s)
+{
+    struct client *rested = NULL, **link = &s->paused;
+    int64_t now_us = clock_mono_us();
+    while (*link) {
+        struct client *c = *link;
+        if (c->pause_until_us > now_us) {
+            link = &c->next;
+            continue;
+        }
+        *link = c->next;
+        c->next = rested;
+        rested = c;
+    }
+    return rested;
+}
+
+/* Wakes those that pause, until the last client has ended. */
+static void attend(struct shared *s)
+{
     (void)pthread_mutex_lock(&s->lock);
-    if (--s->running == 0) (void)pthread_cond_signal(&s->ended);
+    while (s->running) {
+        struct client *rested = take_rested(s);
+        int64_t until_us = clock_mono_us() + PAUSE_US / 4;
+        const struct timespec until = {.tv_sec = until_us / 1000000,
+                                       .tv_nsec = until_us % 1000000 * 1000};
+        if (!rested && s->paused)
+            (void)pthread_cond_timedwait(&s->changed, &s->lock, &until);
+        else if (!rested)
+            (void)pthread_cond_wait(&s->changed, &s->lock);
+        (void)pthread_mutex_unlock(&s->lock);
+        for (struct client *next; rested; rested = next) {
+            next = rested->next;
+            if (over(s))
+                end_client(s);
+            else
+                send_next(rested);
+        }
+        (void)pthread_mutex_lock(&s->lock);
+    }
     (void)pthread_mutex_unlock(&s->lock);
 }
 
@@ -130,6 +205,16 @@ static struct load_result summarize(struct shared *s, int64_t took_us)
     return result;
 }
 
+static void init_lock(struct shared *s)
+{
+    pthread_condattr_t monotonic;
+    CHECK(pthread_condattr_init(&monotonic) == 0);
+    CHECK(pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC) == 0);
+    CHECK(pthread_cond_init(&s->changed, &monotonic) == 0);
+    CHECK(pthread_mutex_init(&s->lock, NULL) == 0);
+    (void)pthread_condattr_destroy(&monotonic);
+}
+
 struct load_result load_run(const struct load *load)
 {
     struct shared s = {.load = load, .running = load->clients};
@@ -137,19 +222,16 @@ struct load_result load_run(const struct load *load)
     CHECK(load->clients <= LOAD_CLIENTS_MAX && load->batch <= BATCH_MAX);
     s.latency_us = calloc(SAMPLES_MAX, sizeof *s.latency_us);
     CHECK(s.latency_us);
-    (void)pthread_mutex_init(&s.lock, NULL);
-    (void)pthread_cond_init(&s.ended, NULL);
+    init_lock(&s);
 
     int64_t begin_us = clock_mono_us();
     s.end_us = begin_us + load->duration_ms * 1000;
     for (unsigned i = 0; i < load->clients; i++) {
-        clients[i] = (struct client){&s, &load->users[i], 2463534242u + i * 7919, 0};
+        clients[i] = (struct client){
+            .shared = &s, .user = &load->users[i], .random = 2463534242u + i * 7919};
         send_next(&clients[i]);
     }
-    (void)pthread_mutex_lock(&s.lock);
-    while (s.running)
-        (void)pthread_cond_wait(&s.ended, &s.lock);
-    (void)pthread_mutex_unlock(&s.lock);
+    attend(&s);
     struct load_result result = summarize(&s, clock_mono_us() - begin_us);
     free(s.latency_us);
     return result;

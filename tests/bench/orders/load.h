@@ -1,7 +1,8 @@
 /*
  * Load for the order path: so many clients, each a user of its own with one request in flight,
  * sending limit orders around one price for a time. About half of the orders rest and are filled
- * later, half fill at once; nothing is cancelled, so the book stays a few thousand deep.
+ * later, half fill at once; nothing is cancelled, so the book stays a few thousand deep. Who is
+ * refused because too much waits tries again after 20 ms, as a client should.
  */
 #ifndef BENCH_ORDERS_LOAD_H
 #define BENCH_ORDERS_LOAD_H
@@ -15,6 +16,7 @@ struct load {
     const struct principal *users; /* LOAD_CLIENTS_MAX of them, with money */
     unsigned clients, batch;       /* 1: PlaceOrder; more: PlaceOrders of so many */
     int64_t duration_ms;
+    bool until_refused; /* or until an order is refused */
 };
 
 struct load_result {

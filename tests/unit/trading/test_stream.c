@@ -208,6 +208,31 @@ static void a_full_stream_says_so_until_a_reader_has_caught_up(void **state)
     stream_release(&s);
 }
 
+static void *take_one_for_documents(void *arg)
+{
+    struct stream *s = arg;
+    stream_done(s, READER_DOCUMENTS, stream_take(s, READER_DOCUMENTS, -1));
+    return NULL;
+}
+
+static void the_writer_is_slowed_down_until_a_reader_catches_up_or_its_time_is_over(void **state)
+{
+    (void)state;
+    struct stream s;
+    pthread_t thread;
+    stream_init(&s, 1);
+    stream_slow_down(&s, INT64_MAX / 2); /* nothing waits */
+    stream_skip_settled(&s, 1000);
+    write_records(&s, 1, 1);
+    stream_slow_down(&s, 0);
+    assert_true(stream_full(&s));
+    assert_int_equal(pthread_create(&thread, NULL, take_one_for_documents, &s), 0);
+    stream_slow_down(&s, INT64_MAX / 2);
+    assert_false(stream_full(&s));
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    stream_release(&s);
+}
+
 static void *take_for_ever(void *arg)
 {
     return (void *)(uintptr_t)stream_take(arg, READER_EVENTS, -1);
@@ -243,6 +268,7 @@ int main(void)
         cmocka_unit_test(a_replay_leaves_only_what_somebody_still_needs),
         cmocka_unit_test(a_snapshot_keeps_what_settlement_and_documents_need),
         cmocka_unit_test(a_full_stream_says_so_until_a_reader_has_caught_up),
+        cmocka_unit_test(the_writer_is_slowed_down_until_a_reader_catches_up_or_its_time_is_over),
         cmocka_unit_test(a_waiting_reader_is_woken_by_a_chunk_a_call_and_the_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
