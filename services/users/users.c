@@ -107,12 +107,19 @@ enum err refresh_parse(const struct principal_key *key, const char *text,
     return OK;
 }
 
+void session_end(struct session *s, int64_t now_ms)
+{
+    int64_t denied_ms = now_ms + SESSION_DENY_MS;
+    s->revoked = true;
+    if (s->expires_ms > denied_ms) s->expires_ms = denied_ms;
+}
+
 enum refresh session_refresh(struct session *s, int64_t generation, int64_t now_ms)
 {
     if (now_ms >= s->expires_ms) return REFRESH_EXPIRED;
     if (s->revoked) return REFRESH_REVOKED;
     if (generation != s->generation) {
-        s->revoked = true;
+        session_end(s, now_ms);
         return REFRESH_REUSED;
     }
     s->generation++;

@@ -11,6 +11,7 @@
 
 #include "base/err.h"
 #include "base/rpc/rpc.h"
+#include "base/token.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -24,6 +25,8 @@
 #define HASH_SIZE         64 /* a bcrypt hash has 60 characters */
 #define SESSION_VALID_MS  (30LL * 24 * 3600 * 1000)
 #define REFRESH_TEXT_SIZE 160
+/* After its end: the last access token has expired, and clocks may differ a little. */
+#define SESSION_DENY_MS ((TOKEN_VALID_S + 60) * 1000LL)
 
 struct user {
     char user_id[USER_ID_SIZE];
@@ -42,7 +45,8 @@ struct session {
     char user_id[USER_ID_SIZE];
     int64_t generation; /* of the refresh token that is good now; the first is 1 */
     bool revoked;
-    int64_t created_ms, expires_ms; /* expires moves with every refresh */
+    int64_t created_ms;
+    int64_t expires_ms; /* moves with every refresh; revoked: it need not be denied any longer */
     int64_t version;
 };
 
@@ -67,5 +71,7 @@ MUST_CHECK enum err refresh_parse(const struct principal_key *key, const char *t
 /* What a genuine refresh token of this generation does to its session. */
 enum refresh { REFRESH_ROTATED, REFRESH_EXPIRED, REFRESH_REVOKED, REFRESH_REUSED };
 enum refresh session_refresh(struct session *s, int64_t generation, int64_t now_ms);
+/* Revokes it, and keeps it only as long as somebody may have an access token of it. */
+void session_end(struct session *s, int64_t now_ms);
 
 #endif

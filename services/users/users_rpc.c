@@ -9,9 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define DENY_LIST     "session" /* the gateway asks the same list */
-#define DENY_MS       ((TOKEN_VALID_S + 60) * 1000LL)
-
 #define CONFLICTS_MAX 8 /* others that change a session at the same time */
 
 /* ---- replies ---- */
@@ -241,7 +238,7 @@ static void rpc_login(Users__Users_Service *self, const Users__LoginRequest *req
 static void deny(struct users *users, const char *session_id)
 {
     /* The cache may be away: then the gateway, which fails closed, lets nobody in either. */
-    (void)!cache_deny(users->cache, DENY_LIST, session_id, DENY_MS);
+    (void)!cache_deny(users->cache, DENY_LIST, session_id, SESSION_DENY_MS);
 }
 
 /* Everything that may fail comes before the one update: a client whose refresh failed still has a
@@ -286,7 +283,7 @@ static enum err revoke_once(struct users *users, const char *session_id)
     struct session s = {0};
     enum err e = sessions_store_get(users->store, session_id, &s);
     if (e || s.revoked) return e == ERR_NOT_FOUND ? OK : e;
-    s.revoked = true;
+    session_end(&s, clock_wall_ms());
     return sessions_store_update(users->store, &s);
 }
 
@@ -296,7 +293,7 @@ static enum err end_session(struct users *users, const char *session_id)
     enum err e = ERR_CONFLICT;
     for (int i = 0; i < CONFLICTS_MAX && e == ERR_CONFLICT; i++)
         e = revoke_once(users, session_id);
-    return e ? e : cache_deny(users->cache, DENY_LIST, session_id, DENY_MS);
+    return e ? e : cache_deny(users->cache, DENY_LIST, session_id, SESSION_DENY_MS);
 }
 
 /* The caller's session, and the refresh token's if that is another. */

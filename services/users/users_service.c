@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define SWEEP_EVERY_MS 60000
 #define SWEEP_MAX      1000 /* sessions of one sweep */
@@ -30,6 +31,28 @@ static void sweep_all(struct users *users)
         if (sessions_store_sweep(users->store, clock_wall_ms(), SWEEP_MAX, &deleted)) return;
 }
 
+/*
+ * The deny list may be gone: a cache in this process ended with the one before. Sessions that were
+ * ended are told to it again, before anybody is let in. One that is away has lost nothing by our
+ * start, and is told later.
+ */
+static enum err deny_revoked(struct users *users)
+{
+    int64_t now_ms = clock_wall_ms();
+    struct session page[SESSIONS_PAGE];
+    char after[USER_ID_SIZE] = "";
+    size_t count = SESSIONS_PAGE;
+    while (count == SESSIONS_PAGE) {
+        enum err e = sessions_store_revoked(users->store, now_ms, after, page, &count);
+        for (size_t i = 0; i < count && !e; i++)
+            e = cache_deny(users->cache, DENY_LIST, page[i].session_id,
+                           page[i].expires_ms - now_ms);
+        if (e) return e;
+        if (count) memcpy(after, page[count - 1].session_id, sizeof after);
+    }
+    return OK;
+}
+
 static void *sweep(void *arg)
 {
     struct users *users = arg;
@@ -42,6 +65,7 @@ static void *sweep(void *arg)
                pthread_cond_timedwait(&users->wake, &users->lock, &at) != ETIMEDOUT) {
         }
         (void)pthread_mutex_unlock(&users->lock);
+        if (!atomic_load(&users->denied)) atomic_store(&users->denied, !deny_revoked(users));
         sweep_all(users);
     }
     return NULL;
@@ -52,6 +76,7 @@ static enum err start_sweeper(struct users *users)
 {
     uint64_t deleted = 0;
     (void)!sessions_store_sweep(users->store, clock_wall_ms(), SWEEP_MAX, &deleted);
+    atomic_store(&users->denied, !deny_revoked(users));
     users->sweeping = pthread_create(&users->sweeper, NULL, sweep, users) == 0;
     return users->sweeping ? OK : ERR_NO_MEMORY;
 }
@@ -102,6 +127,8 @@ static enum err users_ready(void *part, struct err_detail *detail)
     struct users *users = part;
     enum err e = store_ping(users->store);
     if (e) return err_set(detail, e, "users: the store: %s", err_text(e));
+    if (!atomic_load(&users->denied))
+        return err_set(detail, ERR_UNAVAILABLE, "users: ended sessions are not denied yet");
     e = cache_ping(users->cache);
     if (e) return err_set(detail, e, "users: the cache: %s", err_text(e));
     return OK;

@@ -11,6 +11,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#define DENY_LIST "session" /* of ended sessions, in the cache; the gateway asks the same list */
+
 struct users {
     struct store *store;
     struct cache *cache;
@@ -22,6 +24,7 @@ struct users {
     char dummy_hash[HASH_SIZE]; /* verified for unknown e-mails, so that they take as long */
     pthread_t sweeper;
     bool sweeping;
+    atomic_bool denied;   /* the cache was told which sessions ended before the start */
     atomic_bool stopping; /* jobs that still wait are refused */
     pthread_mutex_t lock; /* of the sweeper's sleep */
     pthread_cond_t wake;

@@ -14,6 +14,7 @@ static const struct store_index users_indexes[] = {
 static const struct store_index sessions_indexes[] = {
     {"by_user", {"user_id"}, false},
     {"by_expiry", {"expires_ms"}, false},
+    {"by_revoked", {"revoked"}, false},
     {0},
 };
 const struct store_collection users_collections[] = {
@@ -102,11 +103,8 @@ enum err sessions_store_add(struct store *s, const struct session *session)
     return store_insert(s, SESSIONS, (const bson_t *const[]){doc}, 1, NULL);
 }
 
-enum err sessions_store_get(struct store *s, const char *session_id, struct session *ret)
+static enum err session_from_bson(const bson_t *doc, struct session *ret)
 {
-    AUTO_BSON bson_t *doc = NULL;
-    enum err e = store_find_id(s, SESSIONS, session_id, &doc);
-    if (e) return e;
     struct session session = {0};
     int64_t revoked = 0;
     if (!read_text(doc, "_id", session.session_id, sizeof session.session_id) ||
@@ -117,6 +115,33 @@ enum err sessions_store_get(struct store *s, const char *session_id, struct sess
         return ERR_CORRUPT;
     session.revoked = revoked != 0;
     *ret = session;
+    return OK;
+}
+
+enum err sessions_store_get(struct store *s, const char *session_id, struct session *ret)
+{
+    AUTO_BSON bson_t *doc = NULL;
+    enum err e = store_find_id(s, SESSIONS, session_id, &doc);
+    if (e) return e;
+    return session_from_bson(doc, ret);
+}
+
+enum err sessions_store_revoked(struct store *s, int64_t now_ms, const char *after,
+                                struct session *ret, size_t *ret_count)
+{
+    AUTO_BSON bson_t *filter =
+        BCON_NEW("revoked", BCON_INT64(1), "expires_ms", "{", "$gt", BCON_INT64(now_ms), "}", "_id",
+                 "{", "$gt", BCON_UTF8(after), "}");
+    const struct store_find find = {.filter = filter, .limit = SESSIONS_PAGE};
+    AUTO_CURSOR struct store_cursor *cursor = NULL;
+    const bson_t *doc;
+    size_t count = 0;
+    enum err e = store_find(s, SESSIONS, &find, &cursor);
+    if (e) return e;
+    while (!(e = store_cursor_next(cursor, &doc)) && !(e = session_from_bson(doc, &ret[count])))
+        count++;
+    if (e != ERR_NOT_FOUND) return e;
+    *ret_count = count;
     return OK;
 }
 

@@ -17,6 +17,13 @@ MUST_CHECK enum err sessions_store_get(struct store *s, const char *session_id,
                                        struct session *ret);
 /* ERR_CONFLICT: somebody else changed it since it was read. */
 MUST_CHECK enum err sessions_store_update(struct store *s, const struct session *session);
+/*
+ * Sessions that were revoked and need to be denied at now_ms, from the one after `after` on ("":
+ * the first), at most SESSIONS_PAGE of them.
+ */
+#define SESSIONS_PAGE 256
+MUST_CHECK enum err sessions_store_revoked(struct store *s, int64_t now_ms, const char *after,
+                                           struct session *ret, size_t *ret_count);
 /* Deletes up to `limit` sessions that expired before now_ms. */
 MUST_CHECK enum err sessions_store_sweep(struct store *s, int64_t now_ms, unsigned limit,
                                          uint64_t *ret_deleted);

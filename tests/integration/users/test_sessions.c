@@ -162,6 +162,47 @@ static void keys_and_sessions_survive_a_restart(void **state)
     fixture_reply_free(tokens);
 }
 
+static void a_session_that_ended_stays_ended_after_a_restart(void **state)
+{
+    struct users_fixture *f = *state;
+    assert_ok(fixture_register(f, "ann"));
+    Users__Tokens *out = fixture_tokens(f, "ann"), *stolen = fixture_tokens(f, "ann");
+    Users__Tokens *open = fixture_tokens(f, "ann"), *next = NULL, *none = NULL;
+    struct principal ann = fixture_principal(f, out), thief = fixture_principal(f, stolen);
+    assert_ok(fixture_logout(f, &ann, ""));
+    assert_ok(fixture_refresh(f, stolen->refresh_token, &next));
+    assert_err(fixture_refresh(f, stolen->refresh_token, &none), ERR_UNAUTHENTICATED);
+    fixture_stop(f); /* and with it the cache in this process */
+    assert_ok(fixture_start(f));
+    assert_true(fixture_is_denied(f, &ann));
+    assert_true(fixture_is_denied(f, &thief));
+    struct principal still = fixture_principal(f, open);
+    assert_false(fixture_is_denied(f, &still));
+    fixture_reply_free(next);
+    fixture_reply_free(open);
+    fixture_reply_free(stolen);
+    fixture_reply_free(out);
+}
+
+static void more_ended_sessions_than_a_page_are_denied_after_a_restart(void **state)
+{
+    struct users_fixture *f = *state;
+    int64_t now_ms = clock_wall_ms();
+    for (unsigned i = 0; i <= 2 * SESSIONS_PAGE; i++) {
+        struct session s = {.expires_ms = now_ms + 600000, .revoked = i != 1};
+        (void)snprintf(s.session_id, sizeof s.session_id, "%032x", i);
+        memcpy(s.user_id, s.session_id, sizeof s.user_id);
+        assert_ok(sessions_store_add(f->users->store, &s));
+    }
+    fixture_stop(f);
+    assert_ok(fixture_start(f));
+    for (unsigned i = 0; i <= 2 * SESSIONS_PAGE; i++) {
+        struct principal p = {.role = ROLE_USER};
+        (void)snprintf(p.session_id, sizeof p.session_id, "%032x", i);
+        assert_int_equal(fixture_is_denied(f, &p), i != 1);
+    }
+}
+
 static void add_session(struct users_fixture *f, char last_digit, int64_t expires_ms)
 {
     struct session s = {.generation = 1, .expires_ms = expires_ms};
@@ -217,6 +258,8 @@ int main(void)
         users_test(logging_out_ends_the_session_at_once),
         users_test(logging_out_also_ends_the_session_of_the_refresh_token),
         users_test(keys_and_sessions_survive_a_restart),
+        users_test(a_session_that_ended_stays_ended_after_a_restart),
+        users_test(more_ended_sessions_than_a_page_are_denied_after_a_restart),
         users_test(expired_sessions_are_swept),
         users_test(a_session_that_expired_cannot_be_refreshed),
     };

@@ -144,6 +144,7 @@ static void a_token_used_twice_ends_the_session(void **state)
     assert_int_equal(session_refresh(&s, 7, 1), REFRESH_ROTATED);
     assert_int_equal(session_refresh(&s, 7, 2), REFRESH_REUSED);
     assert_true(s.revoked);
+    assert_int_equal(s.expires_ms, 2 + SESSION_DENY_MS); /* kept as long as it must be denied */
     assert_int_equal(session_refresh(&s, 8, 3), REFRESH_REVOKED);
 }
 
