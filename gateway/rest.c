@@ -205,14 +205,16 @@ static bool claim_key(struct work *w)
 
 /*
  * Orders may go along with the key: trading makes their ids of it and keeps those durably, so a
- * repeat after an unknown outcome is safe even when the first answer was never kept here. Other
+ * repeat after an unknown outcome is safe even when the first answer was never kept here; and a
+ * cancel that is repeated with it is answered with the order that the first one cancelled. Other
  * methods must not: the client would try them again by itself.
  */
 static bool has_order_ids(const ProtobufCMessageDescriptor *message)
 {
     for (unsigned i = 0; i < message->n_fields; i++) {
         const ProtobufCFieldDescriptor *field = &message->fields[i];
-        if (strcmp(field->name, "client_order_id") == 0) return true;
+        if (strcmp(field->name, "client_order_id") == 0 || strcmp(field->name, "order_id") == 0)
+            return true;
         if (field->type == PROTOBUF_C_TYPE_MESSAGE && field->label == PROTOBUF_C_LABEL_REPEATED &&
             has_order_ids(field->descriptor))
             return true;
