@@ -2,6 +2,7 @@
 #include "ws.h"
 
 #include "exchange.h"
+#include "ws_out.h"
 #include "ws_parser.h"
 
 #include "base/clock.h"
@@ -16,16 +17,12 @@
 #include <strings.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #define READ_SIZE  8192
-#define BURST      64           /* frames written before the client is read again */
+#define BURST      8            /* writes before the client is read again */
 #define SEND_BYTES (128 * 1024) /* in the kernel, which would let it grow to megabytes */
-/* Control frames that wait: a pong is shorter than its ping, so all that one read brings fit behind
- * a ping and a close of ours. The client is not read before there is room again. */
-#define CONTROL_BYTES (READ_SIZE + 256)
-#define KEY_SIZE      24 /* of Sec-WebSocket-Key: 16 bytes in base64 */
+#define KEY_SIZE   24           /* of Sec-WebSocket-Key: 16 bytes in base64 */
 
 struct ws_front {
     struct ws_options options;
@@ -39,12 +36,7 @@ struct connection {
     struct command_session *session;
     struct ws_parser parser;
 
-    struct frame *frame; /* being written; its header first */
-    uint8_t head[WS_SERVER_HEAD_MAX];
-    size_t head_size, frame_sent;
-    uint8_t control[CONTROL_BYTES]; /* whole frames; between the others */
-    size_t control_size, control_sent;
-    size_t sent; /* all bytes */
+    struct ws_out out;
 
     enum { OPEN, CLOSING, CLOSED, GONE } state; /* CLOSING: our close is out; CLOSED: both are */
     int64_t heard_ms, ping_at_ms;
@@ -70,15 +62,6 @@ void ws_front_free(struct ws_front *front)
 }
 
 /* ---- writing ---- */
-
-/* A control frame among those that wait; one that does not fit is left out. */
-static void add_control(struct connection *c, enum ws_opcode opcode, const void *data, size_t size)
-{
-    if (c->control_size + 2 + size > CONTROL_BYTES) return;
-    c->control_size += ws_head(c->control + c->control_size, opcode, size);
-    if (size) memcpy(c->control + c->control_size, data, size);
-    c->control_size += size;
-}
 
 static const char *words_of(int code)
 {
@@ -108,7 +91,8 @@ static void say_close(struct connection *c, int code)
 {
     char payload[2 + 32] = {(char)(code >> 8), (char)code};
     int size = snprintf(payload + 2, sizeof payload - 2, "%s", words_of(code));
-    add_control(c, WS_CLOSE, payload, code ? 2 + (size_t)size : 0);
+    ws_out_forget(&c->out);
+    ws_out_add_control(&c->out, WS_CLOSE, payload, code ? 2 + (size_t)size : 0);
 }
 
 /* Unless it has begun: what was CLOSING stays so until the client's close. */
@@ -120,76 +104,26 @@ static void begin_close(struct connection *c, int code)
     if (!c->end_ms) c->end_ms = clock_mono_ms() + WS_CLOSE_MS;
 }
 
-/* Writes without waiting. > 0: bytes; 0: not now; < 0: the connection is gone. */
-static ssize_t push(struct connection *c, struct iovec *pieces, size_t count_of_pieces)
+/* Takes what fits from the queue; its verdict when nothing is left to be written before it. */
+static void fill(struct connection *c)
 {
-    struct msghdr message = {.msg_iov = pieces, .msg_iovlen = count_of_pieces};
-    ssize_t size = sendmsg(c->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
-    if (size > 0) c->sent += (size_t)size;
-    if (size >= 0 || errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)
-        return size > 0 ? size : 0;
-    c->state = GONE;
-    return -1;
-}
-
-static bool push_control(struct connection *c)
-{
-    struct iovec piece = {c->control + c->control_sent, c->control_size - c->control_sent};
-    ssize_t size = push(c, &piece, 1);
-    if (size <= 0) return false;
-    c->control_sent += (size_t)size;
-    if (c->control_sent < c->control_size) return true;
-    c->control_sent = c->control_size = 0;
-    return true;
-}
-
-static bool push_frame(struct connection *c)
-{
-    struct frame_info info = frame_look(c->frame);
-    size_t done = c->frame_sent;
-    size_t from_text = done > c->head_size ? done - c->head_size : 0;
-    size_t from_head = done < c->head_size ? done : c->head_size;
-    struct iovec pieces[] = {
-        {c->head + from_head, c->head_size - from_head},
-        {(char *)info.text + from_text, info.size - from_text},
-    };
-    ssize_t size = push(c, pieces, 2);
-    if (size <= 0) return false;
-    c->frame_sent += (size_t)size;
-    if (c->frame_sent < c->head_size + info.size) return true;
-    frame_release(TAKE(c->frame));
-    return true;
-}
-
-/* The next frame of the queue, or its verdict. false: neither. */
-static bool take_next(struct connection *c)
-{
-    if (c->state != OPEN) return false;
-    struct hub_taken taken = hub_take(c->hub, 0);
-    if (taken.close) begin_close(c, taken.close);
-    if (!taken.frame) return taken.close != 0;
-    c->frame = taken.frame;
-    c->head_size = ws_head(c->head, WS_TEXT, frame_look(taken.frame).size);
-    c->frame_sent = 0;
-    return true;
+    while (c->state == OPEN && ws_out_has_room(&c->out)) {
+        struct hub_taken taken = hub_take(c->hub, 0);
+        if (taken.close && ws_out_is_empty(&c->out)) begin_close(c, taken.close);
+        if (!taken.frame) return;
+        ws_out_add(&c->out, taken.frame);
+    }
 }
 
 /* Writes what it can. true: there is more, and it waits for the socket. */
 static bool flush(struct connection *c)
 {
     for (int i = 0; i < BURST; i++) {
-        bool mid_control = c->control_sent > 0;
-        bool mid_frame = c->frame && c->frame_sent > 0;
-        bool progress;
-        if (c->control_size && (mid_control || !mid_frame))
-            progress = push_control(c);
-        else if (c->frame)
-            progress = push_frame(c);
-        else if (!take_next(c))
-            return false;
-        else
-            continue;
-        if (!progress) return true;
+        fill(c);
+        if (ws_out_is_empty(&c->out)) return false;
+        int progress = ws_out_push(&c->out, c->fd);
+        if (progress < 0) c->state = GONE;
+        if (progress <= 0) return true;
     }
     return true;
 }
@@ -215,7 +149,7 @@ static void handle(struct connection *c, const struct ws_event *event)
         if (c->state == OPEN) command_text(c->session, event->data, event->size);
         return;
     case WS_GOT_PING:
-        if (c->state == OPEN) add_control(c, WS_PONG, event->data, event->size);
+        if (c->state == OPEN) ws_out_add_control(&c->out, WS_PONG, event->data, event->size);
         return;
     case WS_GOT_PONG:
     case WS_NOTHING:
@@ -269,7 +203,7 @@ static int64_t tend(struct connection *c, int64_t now_ms)
         return now_ms;
     }
     if (now_ms >= c->ping_at_ms) {
-        add_control(c, WS_PING, NULL, 0);
+        ws_out_add_control(&c->out, WS_PING, NULL, 0);
         c->ping_at_ms = now_ms + c->front->options.ping_ms;
     }
     int64_t next_ms = command_tick(c->session, now_ms);
@@ -280,7 +214,7 @@ static int64_t tend(struct connection *c, int64_t now_ms)
 static void wait(struct connection *c, int64_t until_ms, bool writes)
 {
     int64_t left_ms = until_ms - clock_mono_ms();
-    bool reads = c->control_size + READ_SIZE <= CONTROL_BYTES;
+    bool reads = ws_out_takes_pongs(&c->out, READ_SIZE);
     struct pollfd fds[] = {
         {.fd = c->fd, .events = (short)((reads ? POLLIN : 0) | (writes ? POLLOUT : 0))},
         {.fd = c->wake_fd, .events = POLLIN},
@@ -312,7 +246,7 @@ static void serve(struct connection *c)
         if (c->state == GONE) break;
         bool writes = flush(c);
         if (c->state != OPEN && c->end_ms < next_ms) next_ms = c->end_ms; /* since just now */
-        if (c->state == CLOSED && !c->control_size && !(c->frame && c->frame_sent)) break;
+        if (c->state == CLOSED && ws_out_is_empty(&c->out)) break;
         if (c->state != GONE) wait(c, next_ms, writes);
     }
     end(c);
@@ -404,7 +338,7 @@ static void close_connection(struct connection *c)
     if (c->hub) hub_leave(c->hub);
     command_close(c->session);
     hub_release(c->hub);
-    frame_release(c->frame);
+    ws_out_release(&c->out);
     ws_parser_release(&c->parser);
     if (c->wake_fd >= 0) (void)close(c->wake_fd);
 }
@@ -422,7 +356,7 @@ void ws_handle(struct ws_front *front, struct http_exchange *x)
         serve(&c);
     if (!e) {
         http_set_user(x, command_user(c.session));
-        x->sent = c.sent;
+        x->sent = c.out.sent;
     }
     close_connection(&c);
     gauge_add(front->gauge, -1);
