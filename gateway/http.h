@@ -62,7 +62,7 @@ MUST_CHECK enum err http_cookie(const struct http_exchange *x, const char *name,
                                 size_t size);
 /*
  * The whole body (answers 100-continue first). ERR_EXHAUSTED: more than size_max bytes.
- * ERR_TIMEOUT: it came too slowly. ERR_INVALID: bad chunks or cut short.
+ * ERR_TIMEOUT: it came too slowly. ERR_INVALID: bad chunks, cut short, or with a NUL.
  */
 MUST_CHECK enum err http_body(struct http_exchange *x, size_t size_max, struct buf *ret);
 

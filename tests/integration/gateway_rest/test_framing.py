@@ -230,6 +230,25 @@ def test_trailers_are_no_request(platform):
         assert c.ended()
 
 
+@pytest.mark.parametrize("blanks", [b"\r\n\r\n", b"\n\n", b"\r\n" * 4, b"\r\n" * 16, b"\n" * 7])
+def test_blank_lines_do_not_turn_a_body_into_a_request(platform, blanks):
+    """Whatever length would make the server lose count in just the right way."""
+    smuggled = get("/smuggled").encode()
+    for length in range(80, 130):
+        with Connection(platform) as c:
+            c.send(blanks + post(f"Content-Length: {length}\r\n", smuggled)).half_close()
+            answer = c.answer()
+            assert answer.status == 400 and answer.closes and c.ended()
+
+
+@pytest.mark.parametrize("blanks", [b"\r\n", b"\n", b"  "])
+def test_a_blank_line_before_a_request_is_nothing(platform, blanks):
+    with Connection(platform) as c:
+        c.send(blanks + post(f"Content-Length: {len(LOGIN)}\r\n", LOGIN))
+        assert c.answer().status == 401
+        assert c.send(get()).answer().status == 200
+
+
 def test_a_body_nobody_asked_for_ends_the_connection(platform):
     with Connection(platform) as c:
         hidden = get("/hidden")
