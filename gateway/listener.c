@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/metrics.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -17,9 +18,10 @@
 #include <strings.h>
 #include <sys/socket.h>
 
-#define KEEP_ALIVE_MS "15000"
-#define LINGER_MS     1000
-#define LINGER_BYTES  (1024 * 1024)
+#define KEEP_ALIVE_MS  "15000"
+#define LINGER_MS      1000
+#define STATUS_CLASSES 6 /* 1xx to 5xx by their first digit */
+#define LINGER_BYTES   (1024 * 1024)
 
 struct listener {
     struct listener_options options;
@@ -33,10 +35,37 @@ struct listener {
     pthread_cond_t idle;
     unsigned busy;        /* requests being answered */
     atomic_bool draining; /* connections end with their answer */
+    struct counter *answered[STATUS_CLASSES];
+    struct histogram *seconds;
 };
+
+static void measure_by(struct listener *l)
+{
+    char labels[64];
+    for (unsigned i = 1; i < STATUS_CLASSES; i++) {
+        (void)snprintf(labels, sizeof labels, "listener=\"%s\",status=\"%uxx\"",
+                       l->options.policy.name, i);
+        l->answered[i] =
+            metrics_counter("tradepost_gateway_requests_total", "Requests answered.", labels);
+    }
+    (void)snprintf(labels, sizeof labels, "listener=\"%s\"", l->options.policy.name);
+    l->seconds =
+        metrics_histogram("tradepost_gateway_request_seconds",
+                          "From a request to its answer; not of what stays connected.", labels);
+}
+
+static void measure(const struct listener *l, const struct http_exchange *x, int64_t duration_us)
+{
+    CHECK(x->status >= 100 && x->status < 100 * STATUS_CLASSES);
+    counter_add(l->answered[x->status / 100], 1);
+    if (duration_us <= l->options.http->request_ms * 1000)
+        histogram_observe_us(l->seconds, duration_us);
+}
 
 static void log_request(const struct http_exchange *x)
 {
+    int64_t duration_us = clock_mono_us() - x->begin_us;
+    measure(x->info->user_data, x, duration_us);
     char trace_id[33];
     trace_id_format(x->trace, trace_id);
     LOG_LINE(x->status >= 500 ? LOG_WARN : LOG_INFO, "gateway", "request",
@@ -44,7 +73,7 @@ static void log_request(const struct http_exchange *x)
              LOG_TEXT("listener", x->policy->name), LOG_TEXT("peer", x->info->remote_addr),
              LOG_TEXT("user", x->user_id), LOG_TEXT("verb", x->verb), LOG_TEXT("path", x->path),
              LOG_INT("status", x->status), LOG_INT("sent_bytes", (int64_t)x->sent),
-             LOG_INT("duration_us", clock_mono_us() - x->begin_us));
+             LOG_INT("duration_us", duration_us));
 }
 
 /* ---- what civetweb calls, on the connection's thread ---- */
@@ -228,6 +257,7 @@ enum err listener_start(const struct listener_options *options, struct listener 
     struct listener *l = calloc(1, sizeof *l);
     if (!l) return ERR_NO_MEMORY;
     l->options = *options;
+    measure_by(l);
     pthread_condattr_t monotonic;
     (void)pthread_condattr_init(&monotonic);
     (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
