@@ -80,12 +80,10 @@ def test_the_metrics_are_well_formed_and_count(platform, ann):
     assert set(before) <= set(after)
     assert all(re.match(r"(tradepost|process)_", name) for name in after)
     assert {"process_resident_memory_bytes", "process_cpu_seconds_total"} <= set(after)
-    assert sum(total(after[n]) for n in after if after[n][0] == "counter") > sum(
-        total(before[n]) for n in before if before[n][0] == "counter")
-
-
-def total(family):
-    return sum(family[1].values())
+    name, key = "tradepost_gateway_requests_total", ("tradepost_gateway_requests_total", 'listener="rest",status="2xx"')
+    assert after[name][1][key] >= before[name][1][key] + 5
+    seconds = after["tradepost_gateway_request_seconds"][1]
+    assert seconds["tradepost_gateway_request_seconds_count", 'listener="rest"'] >= 5
 
 
 def test_help_and_openapi_list_the_same(platform):
