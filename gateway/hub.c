@@ -62,7 +62,13 @@ enum err hub_new(size_t connections_max, struct hub **ret)
         return ERR_NO_MEMORY;
     }
     h->connections_max = connections_max;
-    (void)pthread_rwlock_init(&h->lock, NULL);
+    /* Publishers may read without a pause: who joins or leaves goes first. */
+    pthread_rwlockattr_t writers_first;
+    (void)pthread_rwlockattr_init(&writers_first);
+    (void)pthread_rwlockattr_setkind_np(&writers_first,
+                                        PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+    (void)pthread_rwlock_init(&h->lock, &writers_first);
+    (void)pthread_rwlockattr_destroy(&writers_first);
     (void)pthread_mutex_init(&h->metrics_lock, NULL);
     *ret = h;
     return OK;
