@@ -235,10 +235,12 @@ static void rpc_login(Users__Users_Service *self, const Users__LoginRequest *req
 
 /* ---- sessions ---- */
 
-static void deny(struct users *users, const char *session_id)
+/* If the cache cannot take it (away, or full) the sweeper tells it again, and readiness says so. */
+static enum err deny(struct users *users, const char *session_id)
 {
-    /* The cache may be away: then the gateway, which fails closed, lets nobody in either. */
-    (void)!cache_deny(users->cache, DENY_LIST, session_id, SESSION_DENY_MS);
+    enum err e = cache_deny(users->cache, DENY_LIST, session_id, SESSION_DENY_MS);
+    if (e) atomic_store(&users->denied, false);
+    return e;
 }
 
 /* Everything that may fail comes before the one update: a client whose refresh failed still has a
@@ -257,7 +259,7 @@ static enum err refresh(struct users *users, const char *token, struct grant *g)
     if (what == REFRESH_ROTATED || what == REFRESH_REUSED)
         e = sessions_store_update(users->store, &g->session);
     if (e) return e;
-    if (what == REFRESH_REUSED || what == REFRESH_REVOKED) deny(users, session_id);
+    if (what == REFRESH_REUSED || what == REFRESH_REVOKED) (void)!deny(users, session_id);
     return what == REFRESH_ROTATED ? OK : ERR_UNAUTHENTICATED;
 }
 
@@ -293,7 +295,7 @@ static enum err end_session(struct users *users, const char *session_id)
     enum err e = ERR_CONFLICT;
     for (int i = 0; i < CONFLICTS_MAX && e == ERR_CONFLICT; i++)
         e = revoke_once(users, session_id);
-    return e ? e : cache_deny(users->cache, DENY_LIST, session_id, SESSION_DENY_MS);
+    return e ? e : deny(users, session_id);
 }
 
 /* The caller's session, and the refresh token's if that is another. */
