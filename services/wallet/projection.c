@@ -9,7 +9,6 @@
 #include "base/metrics.h"
 #include "base/thread.h"
 #include "bytes.h"
-#include "pages.h"
 #include "wallet_store.h"
 
 #include <inttypes.h>
@@ -90,7 +89,7 @@ enum err projection_new(const struct projection_options *options, struct project
     (void)pthread_condattr_destroy(&monotonic);
     p->unsure = true;
     p->transfers = calloc(STORE_BULK_MAX, sizeof *p->transfers);
-    if (!p->transfers || pages_new(options->ledger, &p->pages)) {
+    if (!p->transfers || pages_new(&p->pages)) {
         projection_free(p);
         return ERR_NO_MEMORY;
     }
@@ -227,12 +226,25 @@ void projection_commit(struct projection *p, uint64_t seq)
 
 /* ---- the writer ---- */
 
+static enum err put_pages(void *arg, const struct page *pages, size_t count)
+{
+    const struct projection *p = arg;
+    return wallet_store_put_pages(p->store, p->ledger, pages, count);
+}
+
+static void forget_rows(struct projection *p)
+{
+    p->transfer_count = 0;
+    pages_clear(p->pages);
+}
+
 static enum err flush(struct projection *p)
 {
     /* Transfers first: whoever finds the entries finds the transfer too. */
     enum err e = wallet_store_put_transfers(p->store, p->transfers, p->transfer_count);
-    p->transfer_count = 0;
-    return e ? e : pages_write(p->pages, p->store);
+    if (!e) e = pages_write(p->pages, put_pages, p);
+    forget_rows(p);
+    return e;
 }
 
 static void add_record(struct projection *p, struct reader *r)
@@ -245,7 +257,8 @@ static void add_record(struct projection *p, struct reader *r)
         return;
     }
     CHECK(entry_read(r, &whose, &body, &size));
-    pages_add(p->pages, &whose, body, size);
+    const struct page_key key = {whose.owner, whose.asset};
+    pages_add(p->pages, &key, entry_position(body), body, size);
 }
 
 static enum err add_block(struct projection *p, const struct block *b)
@@ -254,7 +267,7 @@ static enum err add_block(struct projection *p, const struct block *b)
     enum err e = OK;
     while (!e && r.at < r.end) {
         add_record(p, &r);
-        if (pages_full(p->pages) || p->transfer_count == STORE_BULK_MAX) e = flush(p);
+        if (pages_full(p->pages, 1) || p->transfer_count == STORE_BULK_MAX) e = flush(p);
     }
     CHECK(!r.bad);
     return e;
@@ -288,7 +301,7 @@ static enum err write_bulk(struct projection *p, const struct block *first,
         e = add_block(p, b);
     if (!e) e = flush(p);
     p->unsure = e;
-    if (e) pages_clear(p->pages);
+    if (e) forget_rows(p);
     return e;
 }
 

@@ -64,16 +64,16 @@ static void position_text(uint64_t position, char ret[static POSITION_TEXT_SIZE]
         ret[--at] = (char)('0' + position % 10);
 }
 
-static bson_t *page_to_bson(const struct entry_page *page)
+static bson_t *page_to_bson(const struct page *page, const char *asset)
 {
     char id[POSITION_TEXT_SIZE];
     char owner[ID_TEXT_SIZE];
     position_text(page->first, id);
-    id_format(page->owner, owner);
+    id_format(page->key.owner, owner);
     bson_t *d = bson_sized_new(page->size + 160);
     CHECK(BSON_APPEND_UTF8(d, "_id", id));
     CHECK(BSON_APPEND_UTF8(d, "owner", owner));
-    CHECK(BSON_APPEND_UTF8(d, "asset", page->asset));
+    CHECK(BSON_APPEND_UTF8(d, "asset", asset));
     CHECK(BSON_APPEND_INT64(d, "until", (int64_t)page->until));
     CHECK(BSON_APPEND_BINARY(d, "entries", BSON_SUBTYPE_BINARY, page->bytes, (uint32_t)page->size));
     return d;
@@ -101,12 +101,13 @@ static enum err put(struct store *s, const char *collection, bson_t **own_docume
     return e;
 }
 
-enum err wallet_store_put_pages(struct store *s, const struct entry_page *pages, size_t count)
+enum err wallet_store_put_pages(struct store *s, const struct ledger *names,
+                                const struct page *pages, size_t count)
 {
     CHECK(count <= STORE_BULK_MAX);
     bson_t *documents[STORE_BULK_MAX];
     for (size_t i = 0; i < count; i++)
-        documents[i] = page_to_bson(&pages[i]);
+        documents[i] = page_to_bson(&pages[i], ledger_asset(names, pages[i].key.of).name);
     return put(s, ENTRIES, documents, count);
 }
 

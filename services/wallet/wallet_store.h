@@ -6,6 +6,7 @@
 #ifndef WALLET_WALLET_STORE_H
 #define WALLET_WALLET_STORE_H
 
+#include "base/store/pages.h"
 #include "base/store/store.h"
 #include "entries.h"
 #include "ledger.h"
@@ -13,25 +14,9 @@
 #define STATEMENT_ITEMS_MAX 200 /* of one page */
 #define STATEMENT_ITEMS     50  /* of a page that asks for no number */
 
-#define PAGE_ENTRIES_MAX    1000 /* of one document; more make another */
-#define PAGE_SIZE_MAX       (PAGE_ENTRIES_MAX * ENTRY_BODY_SIZE_MAX)
-
-_Static_assert(PAGE_SIZE_MAX < STORE_DOCUMENT_SIZE_MAX / 2, "a page is a document");
+_Static_assert(ENTRY_BODY_SIZE_MAX <= PAGE_ENTRY_SIZE_MAX, "pages take any entry");
 
 extern const struct store_collection wallet_collections[];
-
-/*
- * Some entries of one account, in one document. Its _id is the first position, so that pages sort
- * as their entries do; until is the last position of the batch it was written with: the pages of
- * one batch overlap, batches do not.
- */
-struct entry_page {
-    uint64_t first, until;
-    struct id owner;
-    const char *asset;
-    const void *bytes; /* bodies (entries.h) in the order of their positions */
-    size_t size;
-};
 
 /* A transfer that was done, named by its hashed id. Of linked legs the first. */
 struct transfer_row {
@@ -42,8 +27,12 @@ struct transfer_row {
     int64_t time_ms;
 };
 
-MUST_CHECK enum err wallet_store_put_pages(struct store *s, const struct entry_page *pages,
-                                           size_t count);
+/*
+ * Pages of entries: of one account each (key.of is the asset's number), bodies as in entries.h. The
+ * _id of one is its first position, so that pages sort as their entries do.
+ */
+MUST_CHECK enum err wallet_store_put_pages(struct store *s, const struct ledger *names,
+                                           const struct page *pages, size_t count);
 /* Deletes every page that begins behind a position. */
 MUST_CHECK enum err wallet_store_forget_entries(struct store *s, uint64_t position);
 MUST_CHECK enum err wallet_store_put_transfers(struct store *s, const struct transfer_row *rows,
