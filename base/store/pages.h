@@ -43,7 +43,8 @@ void pages_free(struct pages *p);                  /* accepts NULL */
 
 /* So many more entries would be too many for the batch. */
 bool pages_full(const struct pages *p, size_t more);
-/* Positions never fall. The body is copied: at most PAGE_ENTRY_SIZE_MAX bytes (CHECK). */
+/* The positions of a key never fall. The body is copied: at most PAGE_ENTRY_SIZE_MAX bytes (CHECK).
+ */
 void pages_add(struct pages *p, const struct page_key *key, uint64_t position, const void *body,
                size_t size);
 

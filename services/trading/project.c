@@ -24,7 +24,9 @@ struct project {
     uint16_t shard;
     pthread_t thread;
     struct record record;
-    struct pile orders, trades;
+    struct pile orders;
+    struct pages *trades;
+    struct watermark gathered; /* what the documents have when those at hand are written */
     const struct chunk *chunks[PROJECT_CHUNKS_MAX]; /* whose documents are being gathered */
 
     pthread_mutex_t mutex; /* of all below */
@@ -87,14 +89,38 @@ static bool flush(struct project *p, struct pile *pile)
     return true;
 }
 
-static bool set_watermark(struct project *p, uint64_t seq)
+/* Likewise. */
+static bool flush_trades(struct project *p)
 {
     int64_t backoff_ms = PROJECT_BACKOFF_MS;
     do
         if (is_stopping(p)) return false;
-    while (!written(p, trading_store_set_watermark(p->store, p->shard, seq), &backoff_ms));
+    while (!written(p, trade_pages_write(p->trades, p->store, p->listings), &backoff_ms));
+    pages_clear(p->trades);
+    return true;
+}
+
+/*
+ * What a process that died has written behind its watermark is going to be written again, in other
+ * pages. Until it is gone; false: stopped before.
+ */
+static bool forget_trades(struct project *p)
+{
+    int64_t backoff_ms = PROJECT_BACKOFF_MS;
+    do
+        if (is_stopping(p)) return false;
+    while (!written(p, trade_pages_forget(p->store, p->shard, p->gathered.trade_id), &backoff_ms));
+    return true;
+}
+
+static bool set_watermark(struct project *p)
+{
+    int64_t backoff_ms = PROJECT_BACKOFF_MS;
+    do
+        if (is_stopping(p)) return false;
+    while (!written(p, trading_store_set_watermark(p->store, p->shard, p->gathered), &backoff_ms));
     (void)pthread_mutex_lock(&p->mutex);
-    p->seq = seq;
+    p->seq = p->gathered.seq;
     (void)pthread_cond_broadcast(&p->changed);
     (void)pthread_mutex_unlock(&p->mutex);
     return true;
@@ -120,9 +146,10 @@ static bool add_order(struct project *p, const struct order_view *o)
 
 static bool add_trade(struct project *p, const struct execution *x, const struct order_view *taker)
 {
-    bson_t *document = next_document(p, &p->trades);
-    if (document) trade_to_bson(x, taker, listings_get(p->listings, taker->market), document);
-    return document;
+    if (pages_full(p->trades, TRADE_ENTRIES) && !flush_trades(p)) return false;
+    trade_pages_add(p->trades, x, taker);
+    p->gathered.trade_id = x->trade_id;
+    return true;
 }
 
 static bool add_record(struct project *p)
@@ -145,7 +172,7 @@ static bool add_chunk(struct project *p, const struct chunk *chunk)
     while (at < end && going) {
         enum err e = record_read(&at, end, &p->record);
         CHECK(e == OK); /* this process wrote or checked it */
-        going = add_record(p);
+        if (p->record.seq > p->gathered.seq) going = add_record(p); /* else: before the start */
     }
     return going;
 }
@@ -169,6 +196,7 @@ static bool gather(struct project *p, size_t *ret_count)
     while (chunk && going) {
         going = add_chunk(p, chunk);
         p->chunks[count++] = chunk;
+        p->gathered.seq = chunk->last_seq;
         if (count == PROJECT_CHUNKS_MAX) break;
         chunk = stream_take(p->stream, READER_DOCUMENTS, in_a_hurry(p) ? 0 : until_ms);
     }
@@ -181,12 +209,12 @@ static void *loop(void *arg)
     struct project *p = arg;
     thread_name("trading-docs");
     thread_background();
-    while (!stream_closed(p->stream)) {
+    bool ready = forget_trades(p);
+    while (ready && !stream_closed(p->stream)) {
         size_t count = 0;
         bool going = gather(p, &count);
         if (!count) continue;
-        going = going && flush(p, &p->trades) && flush(p, &p->orders) &&
-                set_watermark(p, p->chunks[count - 1]->last_seq);
+        going = going && flush_trades(p) && flush(p, &p->orders) && set_watermark(p);
         for (size_t i = 0; going && i < count; i++)
             stream_done(p->stream, READER_DOCUMENTS, p->chunks[i]);
     }
@@ -213,7 +241,7 @@ static void pile_release(struct pile *pile)
 static void project_free(struct project *p)
 {
     pile_release(&p->orders);
-    pile_release(&p->trades);
+    pages_free(p->trades);
     record_release(&p->record);
     (void)pthread_cond_destroy(&p->changed);
     (void)pthread_mutex_destroy(&p->mutex);
@@ -221,19 +249,23 @@ static void project_free(struct project *p)
 }
 
 enum err project_start(struct stream *stream, struct listings *listings, struct store *store,
-                       uint16_t shard, uint64_t seq, struct project **ret)
+                       uint16_t shard, struct watermark watermark, struct project **ret)
 {
     struct project *p = aligned_alloc(128, (sizeof *p + 127) / 128 * 128); /* as bson_t asks for */
     if (!p) return ERR_NO_MEMORY;
     memset(p, 0, sizeof *p);
+    if (pages_new(&p->trades)) {
+        free(p);
+        return ERR_NO_MEMORY;
+    }
     p->stream = stream;
     p->listings = listings;
     p->store = store;
     p->shard = shard;
-    p->seq = seq;
+    p->gathered = watermark;
+    p->seq = watermark.seq;
     p->healthy = true;
     pile_init(&p->orders, "orders");
-    pile_init(&p->trades, "trades");
     pthread_condattr_t attributes;
     CHECK(pthread_condattr_init(&attributes) == 0);
     CHECK(pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC) == 0);

@@ -10,6 +10,7 @@
 #include "base/store/store.h"
 #include "listings.h"
 #include "stream.h"
+#include "trading_store.h"
 
 #define PROJECT_LINGER_MS      200
 #define PROJECT_CHUNKS_MAX     1024
@@ -18,9 +19,9 @@
 
 struct project;
 
-/* seq: the watermark, what the documents have. */
+/* watermark: what the documents have. */
 MUST_CHECK enum err project_start(struct stream *stream, struct listings *listings,
-                                  struct store *store, uint16_t shard, uint64_t seq,
+                                  struct store *store, uint16_t shard, struct watermark watermark,
                                   struct project **ret);
 /* After stream_close: gives up on what is not written (the journal has it). Accepts NULL. Blocks.
  */

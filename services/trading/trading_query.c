@@ -419,7 +419,7 @@ void rpc_list_trades(Trading__Trading_Service *self, const Trading__ListTradesRe
     if (!market || !cursor_parse(data, q->cursor, &before)) return;
     AUTO_FREE struct trade_message *messages = malloc(max * sizeof *messages);
     enum err e = messages ? wait_for_documents(t, data) : ERR_NO_MEMORY;
-    if (!e) e = trading_store_trades(t->store, market, before, trades, max + 1, &count);
+    if (!e) e = trade_pages_market(t->store, market, before, trades, max + 1, &count);
     if (e) {
         fail(data, e);
         return;
@@ -435,40 +435,12 @@ void rpc_list_trades(Trading__Trading_Service *self, const Trading__ListTradesRe
     reply(&response, data);
 }
 
-/*
- * The caller's sides in one order: trade ids twice, the buying side above the selling one, so that
- * a trade with oneself is two items and a page may end between them.
- */
-static uint64_t side_position(const struct stored_trade *t)
-{
-    return t->trade.fill.trade_id * 2 + (t->trade.side == SIDE_BUY);
-}
-
 struct my_trades {
-    struct stored_trade sides[2][PAGE_MAX + 1], merged[2 * (PAGE_MAX + 1)];
+    struct stored_trade sides[PAGE_MAX + 1];
     struct own_trade_message messages[PAGE_MAX];
     Trading__MyTrade *pointers[PAGE_MAX];
-    size_t counts[2], count;
+    size_t count;
 };
-
-static enum err read_my_trades(struct trading *t, struct my_trades *m, struct side_query query,
-                               uint64_t before, size_t max)
-{
-    for (unsigned buys = 0; buys < 2; buys++) {
-        query.side = buys ? SIDE_BUY : SIDE_SELL;
-        query.before = before ? (before - buys + 1) / 2 : 0; /* 2 * id + buys < before */
-        enum err e = trading_store_own_trades(t->store, &t->machine.listings, &query,
-                                              m->sides[buys], max + 1, &m->counts[buys]);
-        if (e) return e;
-    }
-    size_t i = 0, j = 0;
-    while (i < m->counts[0] || j < m->counts[1]) {
-        bool sold = j == m->counts[1] || (i < m->counts[0] && side_position(&m->sides[0][i]) >
-                                                                  side_position(&m->sides[1][j]));
-        m->merged[m->count++] = sold ? m->sides[0][i++] : m->sides[1][j++];
-    }
-    return OK;
-}
 
 void rpc_list_my_trades(Trading__Trading_Service *self, const Trading__ListMyTradesRequest *q,
                         Trading__ListMyTradesResponse_Closure reply, void *data)
@@ -476,26 +448,26 @@ void rpc_list_my_trades(Trading__Trading_Service *self, const Trading__ListMyTra
     (void)self;
     struct trading *t = rpc_call_context(data);
     Trading__ListMyTradesResponse response = TRADING__LIST_MY_TRADES_RESPONSE__INIT;
-    struct side_query query = {0};
+    struct own_query query = {0};
     char cursor[CURSOR_TEXT_SIZE] = "";
-    uint64_t before;
     size_t max = page_size(q->limit, PAGE_DEFAULT, PAGE_MAX);
-    if (!trading_caller(data, &query.user) || !cursor_parse(data, q->cursor, &before) ||
+    if (!trading_caller(data, &query.user) || !cursor_parse(data, q->cursor, &query.before) ||
         !market_or_all(t, data, q->symbol, &query.market))
         return;
     AUTO_FREE struct my_trades *m = calloc(1, sizeof *m);
     enum err e = m ? wait_for_documents(t, data) : ERR_NO_MEMORY;
-    if (!e) e = read_my_trades(t, m, query, before, max);
+    if (!e)
+        e = trade_pages_own(t->store, &t->machine.listings, &query, m->sides, max + 1, &m->count);
     if (e) {
         fail(data, e);
         return;
     }
     response.n_items = m->count < max ? m->count : max;
     for (size_t i = 0; i < response.n_items; i++) {
-        own_trade_message(&m->messages[i], &m->merged[i].trade, m->merged[i].market);
+        own_trade_message(&m->messages[i], &m->sides[i].trade, m->sides[i].market);
         m->pointers[i] = &m->messages[i].message;
     }
-    if (m->count > max) cursor_format(side_position(&m->merged[max - 1]), cursor);
+    if (m->count > max) cursor_format(own_position(&m->sides[max - 1].trade), cursor);
     response.items = m->pointers;
     response.next_cursor = cursor;
     reply(&response, data);

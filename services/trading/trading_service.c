@@ -88,14 +88,14 @@ static enum err start_connections(struct trading *t, const struct part_env *env,
 }
 
 /* The shard as it was; what had not been settled or stored yet is in the stream again. */
-static enum err recover(struct trading *t, const struct part_env *env, uint64_t *ret_documents_seq,
-                        struct err_detail *detail)
+static enum err recover(struct trading *t, const struct part_env *env,
+                        struct watermark *ret_watermark, struct err_detail *detail)
 {
     char directory[DIRECTORY_MAX], name[32];
-    uint64_t documents_seq = 0;
-    enum err e = trading_store_watermark(t->store, t->shard, &documents_seq);
+    struct watermark watermark;
+    enum err e = trading_store_watermark(t->store, t->shard, &watermark);
     if (e) return err_set(detail, e, "the store does not say how far the documents are");
-    stream_skip_documents(&t->machine.stream, documents_seq);
+    stream_skip_documents(&t->machine.stream, watermark.seq);
 
     (void)snprintf(name, sizeof name, "trading-%u", t->shard);
     if (snprintf(directory, sizeof directory, "%s/%s", env->data_dir, name) >= DIRECTORY_MAX)
@@ -109,18 +109,18 @@ static enum err recover(struct trading *t, const struct part_env *env, uint64_t 
     e = replica_start(&options, &machine_ops, &t->machine, &t->replica, &note);
     if (e) return err_set(detail, e, "%s", note.text);
     if (note.text[0]) LOG_LINE(LOG_WARN, PART, note.text);
-    if (documents_seq > t->machine.seq)
+    if (watermark.seq > t->machine.seq)
         return err_set(detail, ERR_PRECONDITION,
                        "the documents are at seq %" PRIu64 ", but the journal ends at %" PRIu64
                        ": restore the journal that they were made from",
-                       documents_seq, t->machine.seq);
+                       watermark.seq, t->machine.seq);
     machine_go_live(&t->machine);
-    *ret_documents_seq = documents_seq;
+    *ret_watermark = watermark;
     return OK;
 }
 
-static enum err start_threads(struct trading *t, const struct part_env *env, uint64_t documents_seq,
-                              struct err_detail *detail)
+static enum err start_threads(struct trading *t, const struct part_env *env,
+                              struct watermark watermark, struct err_detail *detail)
 {
     struct machine *m = &t->machine;
     const struct markets_options options = {
@@ -133,7 +133,7 @@ static enum err start_threads(struct trading *t, const struct part_env *env, uin
                     .outbox_seq = m->outbox_seq},
     };
     enum err e =
-        project_start(&m->stream, &m->listings, t->store, t->shard, documents_seq, &t->project);
+        project_start(&m->stream, &m->listings, t->store, t->shard, watermark, &t->project);
     if (!e) e = announce_start(&m->stream, &m->listings, t->publisher, &t->announce);
     if (!e) e = lookup_start(t->store, &m->listings, t->project, &t->lookup);
     if (!e) e = markets_start(&options, &t->markets);
@@ -167,10 +167,10 @@ static enum err start(const struct part_env *env, void **ret, struct err_detail 
 {
     struct trading *t = calloc(1, sizeof *t);
     if (!t) return ERR_NO_MEMORY;
-    uint64_t documents_seq = 0;
+    struct watermark watermark = {0};
     enum err e = init(t, env, detail);
-    if (!e) e = recover(t, env, &documents_seq, detail);
-    if (!e) e = start_threads(t, env, documents_seq, detail);
+    if (!e) e = recover(t, env, &watermark, detail);
+    if (!e) e = start_threads(t, env, watermark, detail);
     if (!e) e = rpc_server_start(t->server, detail);
     if (e) {
         stop(t, 0);

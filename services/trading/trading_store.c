@@ -5,18 +5,10 @@
 #include <stdio.h>
 
 #define ORDERS         "orders"
-#define TRADES         "trades"
 #define WATERMARKS     "watermarks"
 
 #define ID_HEX_SIZE    17 /* 16 digits and the NUL: sorts as the number */
 #define ORDER_KEY_SIZE (ID_TEXT_SIZE + ID_HEX_SIZE - 1)
-
-static const struct store_index trade_indexes[] = {
-    {.name = "by_market", .fields = {"m"}},
-    {.name = "by_buyer", .fields = {"b"}},
-    {.name = "by_seller", .fields = {"e"}},
-    {.name = NULL},
-};
 
 const struct store_collection trading_collections[] = {
     {ORDERS, NULL},
@@ -56,20 +48,6 @@ static void add_small(bson_t *d, const char *key, int32_t number)
     CHECK(bson_append_int32(d, key, -1, number));
 }
 
-static void add_id(bson_t *d, uint64_t id)
-{
-    char text[ID_HEX_SIZE];
-    hex_id(id, text);
-    CHECK(bson_append_utf8(d, "_id", 3, text, 16));
-}
-
-static void add_user(bson_t *d, const char *key, struct id user)
-{
-    char text[ID_TEXT_SIZE];
-    id_format(user, text);
-    CHECK(bson_append_utf8(d, key, -1, text, 32));
-}
-
 void order_to_bson(const struct order_view *o, const struct listing *market, bson_t *ret)
 {
     char key[ORDER_KEY_SIZE];
@@ -89,27 +67,6 @@ void order_to_bson(const struct order_view *o, const struct listing *market, bso
     add_number(ret, "fee", o->fee);
     add_number(ret, "t", o->created_ms);
     add_number(ret, "ut", o->updated_ms);
-}
-
-void trade_to_bson(const struct execution *x, const struct order_view *taker,
-                   const struct listing *market, bson_t *ret)
-{
-    bool taker_buys = taker->terms.side == SIDE_BUY;
-    const struct order_view *buyer = taker_buys ? taker : &x->maker;
-    const struct order_view *seller = taker_buys ? &x->maker : taker;
-    bson_reinit(ret);
-    add_id(ret, x->trade_id);
-    add_text(ret, "m", market->symbol);
-    add_user(ret, "b", buyer->user);
-    add_user(ret, "e", seller->user);
-    add_small(ret, "k", taker->terms.side);
-    add_number(ret, "p", x->price);
-    add_number(ret, "q", x->quantity);
-    add_number(ret, "bo", (int64_t)buyer->id);
-    add_number(ret, "eo", (int64_t)seller->id);
-    add_number(ret, "bf", taker_buys ? x->taker_fee : x->maker_fee);
-    add_number(ret, "ef", taker_buys ? x->maker_fee : x->taker_fee);
-    add_number(ret, "t", x->maker.updated_ms);
 }
 
 /* ---- reading ---- */
@@ -192,21 +149,6 @@ static enum err find_newest(struct store *s, const char *collection, const bson_
     return store_find(s, collection, &find, ret);
 }
 
-/* Trades below an id. The filter is the caller's to add to. */
-static enum err find_trades(struct store *s, bson_t *filter, uint64_t before, size_t max,
-                            struct store_cursor **ret)
-{
-    bson_t below;
-    char id[ID_HEX_SIZE];
-    if (before) {
-        hex_id(before, id);
-        CHECK(bson_append_document_begin(filter, "_id", -1, &below));
-        add_text(&below, "$lt", id);
-        CHECK(bson_append_document_end(filter, &below));
-    }
-    return find_newest(s, TRADES, filter, max, ret);
-}
-
 enum err trading_store_orders(struct store *s, struct listings *listings, struct id user,
                               uint64_t before, struct order_view *ret, size_t max,
                               size_t *ret_count)
@@ -231,59 +173,6 @@ enum err trading_store_orders(struct store *s, struct listings *listings, struct
     return OK;
 }
 
-enum err trading_store_trades(struct store *s, const struct listing *market, uint64_t before,
-                              struct trade *ret, size_t max, size_t *ret_count)
-{
-    AUTO_BSON bson_t *filter = bson_new();
-    AUTO_CURSOR struct store_cursor *cursor = NULL;
-    const bson_t *d;
-    size_t count = 0;
-    add_text(filter, "m", market->symbol);
-    enum err e = find_trades(s, filter, before, max, &cursor);
-    while (!e && !(e = store_cursor_next(cursor, &d))) {
-        struct trade *t = &ret[count++];
-        *t = (struct trade){.price = number_of(d, "p"),
-                            .quantity = number_of(d, "q"),
-                            .executed_ms = number_of(d, "t"),
-                            .taker_side = (uint8_t)number_of(d, "k")};
-        if (!hex_parse(text_of(d, "_id"), &t->id)) e = ERR_CORRUPT;
-    }
-    if (e != ERR_NOT_FOUND) return e;
-    *ret_count = count;
-    return OK;
-}
-
-enum err trading_store_own_trades(struct store *s, struct listings *listings,
-                                  const struct side_query *query, struct stored_trade *ret,
-                                  size_t max, size_t *ret_count)
-{
-    bool buys = query->side == SIDE_BUY;
-    AUTO_BSON bson_t *filter = bson_new();
-    AUTO_CURSOR struct store_cursor *cursor = NULL;
-    const bson_t *d;
-    size_t count = 0;
-    add_user(filter, buys ? "b" : "e", query->user);
-    if (query->market) add_text(filter, "m", query->market->symbol);
-    enum err e = find_trades(s, filter, query->before, max, &cursor);
-    while (!e && !(e = store_cursor_next(cursor, &d))) {
-        struct stored_trade *t = &ret[count++];
-        t->market = listings_find(listings, text_of(d, "m"));
-        t->trade = (struct own_trade){
-            .fill = {.price = number_of(d, "p"),
-                     .quantity = number_of(d, "q"),
-                     .fee = number_of(d, buys ? "bf" : "ef"),
-                     .maker = number_of(d, "k") != query->side},
-            .order_id = (uint64_t)number_of(d, buys ? "bo" : "eo"),
-            .executed_ms = number_of(d, "t"),
-            .side = (uint8_t)query->side,
-        };
-        if (!t->market || !hex_parse(text_of(d, "_id"), &t->trade.fill.trade_id)) e = ERR_CORRUPT;
-    }
-    if (e != ERR_NOT_FOUND) return e;
-    *ret_count = count;
-    return OK;
-}
-
 /* ---- the watermark ---- */
 
 static void watermark_id(uint16_t shard, char *ret, size_t size)
@@ -291,24 +180,28 @@ static void watermark_id(uint16_t shard, char *ret, size_t size)
     (void)snprintf(ret, size, "trading-%u", shard);
 }
 
-enum err trading_store_watermark(struct store *s, uint16_t shard, uint64_t *ret_seq)
+enum err trading_store_watermark(struct store *s, uint16_t shard, struct watermark *ret)
 {
     AUTO_BSON bson_t *document = NULL;
     char id[32];
     watermark_id(shard, id, sizeof id);
     enum err e = store_find_id(s, WATERMARKS, id, &document);
     if (e && e != ERR_NOT_FOUND) return e;
-    *ret_seq = e ? 0 : (uint64_t)number_of(document, "seq");
+    *ret = (struct watermark){0};
+    if (e) return OK;
+    ret->seq = (uint64_t)number_of(document, "seq");
+    ret->trade_id = (uint64_t)number_of(document, "trade");
     return OK;
 }
 
-enum err trading_store_set_watermark(struct store *s, uint16_t shard, uint64_t seq)
+enum err trading_store_set_watermark(struct store *s, uint16_t shard, struct watermark w)
 {
     AUTO_BSON bson_t *document = bson_new();
     char id[32];
     watermark_id(shard, id, sizeof id);
     add_text(document, "_id", id);
-    add_number(document, "seq", (int64_t)seq);
+    add_number(document, "seq", (int64_t)w.seq);
+    add_number(document, "trade", (int64_t)w.trade_id);
     const bson_t *documents[] = {document};
     return store_put_many(s, WATERMARKS, documents, 1);
 }

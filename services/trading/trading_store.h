@@ -6,9 +6,9 @@
  *
  *   orders      _id user and order id (32 and 16 hex digits), m symbol, and the order's fields: a
  *               user's orders are a range of _id, so they need no other index
- *   trades      _id trade id (16 hex digits), m symbol, b buyer, e seller, and both sides' fields
+ *   trades      pages of trades: trade_pages.h
  *   watermarks  _id "trading-<shard>", seq: everything up to this of the journal is in the
- * documents
+ *               documents; trade: the last trade there
  */
 #ifndef TRADING_STORE_H
 #define TRADING_STORE_H
@@ -16,17 +16,22 @@
 #include "base/store/store.h"
 #include "listings.h"
 #include "message.h"
+#include "trade_pages.h"
 
 extern const struct store_collection trading_collections[];
 
-/* ERR_NOT_FOUND becomes 0: nothing is there yet. */
-MUST_CHECK enum err trading_store_watermark(struct store *s, uint16_t shard, uint64_t *ret_seq);
-MUST_CHECK enum err trading_store_set_watermark(struct store *s, uint16_t shard, uint64_t seq);
+/* How far the documents are. */
+struct watermark {
+    uint64_t seq;      /* of the journal */
+    uint64_t trade_id; /* of the last trade up to there; 0: none yet */
+};
+/* ERR_NOT_FOUND becomes zeros: nothing is there yet. */
+MUST_CHECK enum err trading_store_watermark(struct store *s, uint16_t shard, struct watermark *ret);
+MUST_CHECK enum err trading_store_set_watermark(struct store *s, uint16_t shard,
+                                                struct watermark w);
 
-/* Into documents that are made ready to be used again (bson_reinit). */
+/* Into a document that is made ready to be used again (bson_reinit). */
 void order_to_bson(const struct order_view *o, const struct listing *market, bson_t *ret);
-void trade_to_bson(const struct execution *x, const struct order_view *taker,
-                   const struct listing *market, bson_t *ret);
 
 /* ERR_NOT_FOUND. ERR_CORRUPT: not what order_to_bson writes, or of a market nobody knows. */
 MUST_CHECK enum err trading_store_order(struct store *s, struct listings *listings, struct id user,
@@ -39,23 +44,5 @@ MUST_CHECK enum err trading_store_order(struct store *s, struct listings *listin
 MUST_CHECK enum err trading_store_orders(struct store *s, struct listings *listings, struct id user,
                                          uint64_t before, struct order_view *ret, size_t max,
                                          size_t *ret_count);
-MUST_CHECK enum err trading_store_trades(struct store *s, const struct listing *market,
-                                         uint64_t before, struct trade *ret, size_t max,
-                                         size_t *ret_count);
-/* The user's trades on one side; a trade with oneself is on both. */
-struct stored_trade {
-    struct own_trade trade;
-    const struct listing *market;
-};
-struct side_query {
-    struct id user;
-    enum side side;
-    const struct listing *market;
-    uint64_t before;
-};
-MUST_CHECK enum err trading_store_own_trades(struct store *s, struct listings *listings,
-                                             const struct side_query *query,
-                                             struct stored_trade *ret, size_t max,
-                                             size_t *ret_count);
 
 #endif
