@@ -2,6 +2,7 @@
 #include "base/rpc/call.h"
 
 #include "base/clock.h"
+#include "base/thread.h"
 
 #include "google/protobuf/descriptor.pb-c.h"
 #include "rpc.pb-c.h"
@@ -25,6 +26,7 @@ void health_init(struct rpc_server *s)
 
 void health_fini(struct rpc_server *s)
 {
+    queue_free(s->health.checks);
     (void)pthread_mutex_destroy(&s->health.lock);
 }
 
@@ -73,6 +75,7 @@ void health_set_all(struct rpc_server *s, bool serving)
 void rpc_server_set_ready(struct rpc_server *s,
                           enum err (*ready)(void *arg, struct err_detail *detail), void *arg)
 {
+    CHECK(!s->started);
     s->health.ready = ready;
     s->health.ready_arg = arg;
 }
@@ -82,6 +85,39 @@ static void end_with_status(struct rpc_call *call, serving_status status)
     Rpc__HealthCheckResponse response = RPC__HEALTH_CHECK_RESPONSE__INIT;
     response.status = status;
     call_end(call, NULL, NULL, &response.base);
+}
+
+/* Asks the part on behalf of all who wait: not on nng's threads, which must never block. */
+static void *ask_part(void *arg)
+{
+    struct health *h = arg;
+    void *calls[RPC_CHECKS_MAX];
+    size_t count;
+    thread_name("rpc-health");
+    while ((count = queue_take_many(h->checks, calls, RPC_CHECKS_MAX, -1)) > 0) {
+        struct err_detail detail;
+        bool ready = h->ready(h->ready_arg, &detail) == OK;
+        for (size_t i = 0; i < count; i++)
+            end_with_status(calls[i], ready ? STATUS(SERVING) : STATUS(NOT_SERVING));
+    }
+    return NULL;
+}
+
+enum err health_start(struct rpc_server *s)
+{
+    struct health *h = &s->health;
+    if (!h->ready) return OK;
+    enum err e = queue_new(RPC_CHECKS_MAX, &h->checks);
+    if (e) return e;
+    h->asks = pthread_create(&h->asker, NULL, ask_part, h) == 0;
+    return h->asks ? OK : ERR_NO_MEMORY;
+}
+
+void health_stop(struct rpc_server *s)
+{
+    if (!s->health.asks) return;
+    queue_close(s->health.checks);
+    (void)pthread_join(s->health.asker, NULL);
 }
 
 static void rpc_check(Rpc__Health_Service *self, const Rpc__HealthCheckRequest *request,
@@ -99,11 +135,13 @@ static void rpc_check(Rpc__Health_Service *self, const Rpc__HealthCheckRequest *
     pthread_mutex_lock(&h->lock);
     serving_status status = status_of(h, i);
     pthread_mutex_unlock(&h->lock);
-    struct err_detail detail;
     bool whole = i == 0;
-    if (whole && h->ready && status == STATUS(SERVING) && h->ready(h->ready_arg, &detail))
-        status = STATUS(NOT_SERVING);
-    end_with_status(call, status);
+    enum err e =
+        whole && h->asks && status == STATUS(SERVING) ? queue_put(h->checks, call) : ERR_CLOSED;
+    if (e == ERR_EXHAUSTED)
+        rpc_fail(call, e, "%d calls wait already for the part's answer", RPC_CHECKS_MAX);
+    else if (e)
+        end_with_status(call, status);
 }
 
 /* The sleep of a Watch is over: its time has come, or health has changed. */

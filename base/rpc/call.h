@@ -21,6 +21,7 @@
 #define RPC_METHODS_MAX    256  /* of one server */
 #define RPC_WATCHES_MAX    64   /* Health.Watch calls that wait */
 #define RPC_SPARE_CONTEXTS 16   /* beyond inflight_max: they say that the server is full */
+#define RPC_CHECKS_MAX     8    /* Health.Check calls that wait for the part: half of the spare */
 #define RPC_ARMED_MIN      16   /* contexts that wait for a request; below, another one is opened */
 #define RPC_PIPES_MAX      1024 /* connections to one server; more are closed at once */
 #define RPC_PUSHBACK_MS    50   /* what a full server asks its clients to wait */
@@ -82,6 +83,9 @@ struct health {
     size_t watcher_count;
     enum err (*ready)(void *arg, struct err_detail *detail); /* NULL: as services[0] says */
     void *ready_arg;
+    struct queue *checks; /* calls that wait for ready's answer, which may take its time */
+    pthread_t asker;
+    bool asks;
 };
 
 struct rpc_server {
@@ -142,6 +146,8 @@ void call_refuse(struct rpc_call *call, enum err e, const char *message);
 ProtobufCService *builtin_service(size_t i); /* i < RPC_BUILTINS */
 bool builtin_is_quick(const ProtobufCService *service);
 void health_init(struct rpc_server *s);
+MUST_CHECK enum err health_start(struct rpc_server *s); /* the thread that asks; ERR_NO_MEMORY */
+void health_stop(struct rpc_server *s);                 /* answers what waits. Blocks */
 void health_fini(struct rpc_server *s);
 void health_set_all(struct rpc_server *s, bool serving);
 

@@ -428,6 +428,7 @@ enum err rpc_server_start(struct rpc_server *s, struct err_detail *detail)
     CHECK(!s->started);
     qsort(s->methods, s->method_count, sizeof s->methods[0], compare_methods);
     enum err e = start_workers(s);
+    if (!e) e = health_start(s);
     if (!e) e = open_socket(s);
     if (e) return err_set(detail, e, "%s: %s", s->name, err_text(e));
     for (size_t i = 0; !e && i < s->listen_count; i++)
@@ -516,6 +517,7 @@ void rpc_server_free(struct rpc_server *s)
     if (s->queue) queue_close(s->queue);
     for (size_t i = 0; i < s->worker_count; i++)
         (void)pthread_join(s->workers[i], NULL);
+    health_stop(s);
     if (s->started && !socket_run_bounded(close_socket, s, SOCKET_CLOSE_MAX_MS))
         return; /* nng hangs: what it may still touch is left to it */
     free_memory(s);

@@ -7,6 +7,7 @@
 #include "google/protobuf/descriptor.pb-c.h"
 #include "rpc.pb-c.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -59,27 +60,78 @@ static void health_is_known_for_the_server_and_each_service(void **state)
     assert_int_equal(status, RPC__HEALTH_CHECK_RESPONSE__SERVING_STATUS__SERVING);
 }
 
+/* Starts f->server anew, on the same URL, asking the part. */
+static void start_asking(struct fixture *f, enum err (*ready)(void *, struct err_detail *),
+                         void *arg)
+{
+    fixture_stop(f);
+    fixture_init(f, NULL);
+    f->ready = ready;
+    f->ready_arg = arg;
+    fixture_start(f, "inproc://asking", NULL);
+    fixture_connect(f, NULL);
+}
+
 static enum err ready_if(void *arg, struct err_detail *detail)
 {
-    return *(bool *)arg ? OK : err_set(detail, ERR_UNAVAILABLE, "the store is away");
+    return atomic_load((atomic_bool *)arg) ? OK
+                                           : err_set(detail, ERR_UNAVAILABLE, "the store is away");
 }
 
 static void health_of_the_server_asks_whether_its_part_is_ready(void **state)
 {
     struct fixture *f = *state;
-    bool ready = false;
+    atomic_bool ready = false;
     int status;
-    rpc_server_set_ready(f->server, ready_if, &ready);
+    start_asking(f, ready_if, &ready);
     assert_ok(check_health(f, "", &status));
     assert_int_equal(status, RPC__HEALTH_CHECK_RESPONSE__SERVING_STATUS__NOT_SERVING);
     assert_ok(check_health(f, "users.Users", &status));
     assert_int_equal(status, RPC__HEALTH_CHECK_RESPONSE__SERVING_STATUS__SERVING);
-    ready = true;
+    atomic_store(&ready, true);
     assert_ok(check_health(f, "", &status));
     assert_int_equal(status, RPC__HEALTH_CHECK_RESPONSE__SERVING_STATUS__SERVING);
     rpc_server_set_serving(f->server, "", false);
     assert_ok(check_health(f, "", &status));
     assert_int_equal(status, RPC__HEALTH_CHECK_RESPONSE__SERVING_STATUS__NOT_SERVING);
+}
+
+static enum err ready_behind(void *gate, struct err_detail *detail)
+{
+    (void)detail;
+    gate_pass(gate);
+    return OK;
+}
+
+/* Many more checks than nng has threads: if it asked on those, nothing else would be served. */
+static void a_part_that_is_slow_to_say_whether_it_is_ready_stops_nobody(void **state)
+{
+    struct fixture *f = *state;
+    enum { CHECKS = 64 };
+    struct result checks[CHECKS];
+    struct gate gate;
+    Rpc__HealthCheckRequest request = RPC__HEALTH_CHECK_REQUEST__INIT;
+    size_t answered = 0;
+    gate_init(&gate);
+    start_asking(f, ready_behind, &gate);
+    for (size_t i = 0; i < CHECKS; i++) {
+        result_init(&checks[i]);
+        rpc_call_async(f->client, "rpc.Health/Check", &request.base, NULL, result_done, &checks[i]);
+    }
+    gate_await(&gate, 1);
+    assert_ok(fixture_call_echo(f->client, "still served", NULL, NULL));
+    int status;
+    assert_ok(check_health(f, "users.Users", &status));
+    gate_open(&gate);
+    for (size_t i = 0; i < CHECKS; i++) {
+        enum err e = result_await(&checks[i]);
+        if (e) assert_err(e, ERR_EXHAUSTED); /* beyond RPC_CHECKS_MAX at once */
+        answered += e == OK;
+        result_fini(&checks[i]);
+    }
+    assert_true(answered > 0);
+    fixture_stop(f); /* nobody asks any more: the gate may go */
+    gate_fini(&gate);
 }
 
 static void start_watch(struct fixture *f, const char *service, int64_t deadline_ms,
@@ -207,6 +259,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(health_is_known_for_the_server_and_each_service),
         TEST(health_of_the_server_asks_whether_its_part_is_ready),
+        TEST(a_part_that_is_slow_to_say_whether_it_is_ready_stops_nobody),
         TEST(a_watch_answers_when_health_changes_and_holds_no_worker),
         TEST(a_watch_of_an_unknown_service_says_so),
         TEST(reflection_lists_services_and_their_files),

@@ -29,6 +29,8 @@ struct fixture {
     Users__Users_Service users;
     char url[FIXTURE_TEXT_SIZE]; /* where the server is, port filled in */
     void *context;               /* of the handlers */
+    enum err (*ready)(void *arg, struct err_detail *detail); /* NULL: nobody is asked */
+    void *ready_arg;
 };
 
 /* Before fixture_start a test sets f->users' slots; those left NULL are not implemented. */
