@@ -20,7 +20,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define JSON_DEPTH_MAX 16
+#define JSON_DEPTH_MAX  16
+#define JSON_FIELDS_MAX 64 /* of a message: one bit each; the contract's generator checks it */
 
 /* Does text nest more than JSON_DEPTH_MAX levels? Asked before a parser that recurses gets it. */
 bool json_is_too_deep(const char *text, size_t size);

@@ -24,7 +24,6 @@ AUTO_DEFINE(ProtobufCMessage, free_message)
 
 #define DOUBLE_EXACT                                                                               \
     9007199254740992.0   /* 2^53: up to here a double is the number that was written */
-#define FIELDS_MAX    64 /* of a message: one bit each; the contract's generator checks it */
 #define KEY_SHOWN_MAX 64 /* bytes of an unknown key that an error repeats */
 
 struct reading {
@@ -292,7 +291,7 @@ static enum err read_message(struct reading *r, json_t *object, ProtobufCMessage
 {
     const ProtobufCMessageDescriptor *type = message->descriptor;
     if (!json_is_object(object)) return refuse(r, "an object");
-    CHECK(type->n_fields <= FIELDS_MAX);
+    CHECK(type->n_fields <= JSON_FIELDS_MAX);
     uint64_t seen = 0;
     const char *key;
     json_t *value;

@@ -1,6 +1,8 @@
 /* From google.protobuf.FileDescriptorProto to what protobuf-c's generator would have written. */
 #include "base/rpc/dynamic.h"
 
+#include "base/json_type.h"
+
 #include "google/protobuf/descriptor.pb-c.h"
 
 #include <stdlib.h>
@@ -145,10 +147,13 @@ static int enum_number(const void *values, size_t i)
     return ((const ProtobufCEnumValue *)values)[i].value;
 }
 
-static enum err fill_enum(struct type *t)
+static enum err fill_enum(struct type *t, struct err_detail *detail)
 {
     const enum_proto *source = t->enum_source;
     size_t n = source->n_value;
+    for (size_t i = 0; i < n; i++)
+        if (!source->value[i]->name)
+            return err_set(detail, ERR_INVALID, "a value of %s has no name", t->name);
     ProtobufCEnumValue *values = calloc(n + 1, sizeof *values);
     ProtobufCEnumValueIndex *names = calloc(n + 1, sizeof *names);
     ProtobufCEnumDescriptor *d = &t->enumeration;
@@ -258,6 +263,16 @@ static int by_field_name(const void *a, const void *b, void *fields)
     return strcmp(f[*(const unsigned *)a].name, f[*(const unsigned *)b].name);
 }
 
+/* base/json reads and writes these two fields of every message of that name. */
+static bool is_timestamp(const ProtobufCMessageDescriptor *d)
+{
+    return d->n_fields == 2 && d->fields[0].id == 1 && d->fields[1].id == 2 &&
+           d->fields[0].type == PROTOBUF_C_TYPE_INT64 &&
+           d->fields[1].type == PROTOBUF_C_TYPE_INT32 &&
+           d->fields[0].label == PROTOBUF_C_LABEL_NONE &&
+           d->fields[1].label == PROTOBUF_C_LABEL_NONE;
+}
+
 static enum err fill_message(const struct dynamic_pool *p, struct type *t,
                              struct err_detail *detail)
 {
@@ -279,13 +294,34 @@ static enum err fill_message(const struct dynamic_pool *p, struct type *t,
     }
     qsort_r(names, n, sizeof *names, by_field_name, fields);
     d->field_ranges = make_ranges(n, field_number, fields, &d->n_field_ranges);
+    for (size_t i = 1; i < n; i++)
+        if (fields[i].id == fields[i - 1].id)
+            return err_set(detail, ERR_INVALID, "%s has two fields %u", t->name, fields[i].id);
     (void)place(&size, 8); /* a size that is a multiple of the alignment, never zero fields wide */
     d->magic = PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC;
     d->name = d->short_name = d->c_name = t->name;
     d->package_name = "";
     d->sizeof_message = size;
     d->n_fields = (unsigned)n;
-    return d->field_ranges ? OK : ERR_NO_MEMORY;
+    if (!d->field_ranges) return ERR_NO_MEMORY;
+    return json_is_timestamp(d) && !is_timestamp(d)
+               ? err_set(detail, ERR_INVALID, "%s is not what it should be", t->name)
+               : OK;
+}
+
+/* Messages and enums are checked as they are declared. */
+static bool has_names(const file_proto *file)
+{
+    if (!file->name) return false;
+    for (size_t s = 0; s < file->n_service; s++) {
+        const Google__Protobuf__ServiceDescriptorProto *service = file->service[s];
+        if (!service->name) return false;
+        for (size_t m = 0; m < service->n_method; m++)
+            if (!service->method[m]->name || !service->method[m]->input_type ||
+                !service->method[m]->output_type)
+                return false;
+    }
+    return true;
 }
 
 static enum err add_file(struct dynamic_pool *p, const ProtobufCBinaryData *packed,
@@ -294,7 +330,10 @@ static enum err add_file(struct dynamic_pool *p, const ProtobufCBinaryData *pack
     if (p->file_count == FILES_MAX) return ERR_EXHAUSTED;
     file_proto *file =
         google__protobuf__file_descriptor_proto__unpack(NULL, packed->len, packed->data);
-    if (!file) return err_set(detail, ERR_INVALID, "not a file descriptor");
+    if (!file || !has_names(file)) {
+        google__protobuf__file_descriptor_proto__free_unpacked(file, NULL);
+        return err_set(detail, ERR_INVALID, "not a file descriptor");
+    }
     for (size_t i = 0; i < p->file_count; i++) {
         if (strcmp(p->files[i]->name, file->name) != 0) continue;
         google__protobuf__file_descriptor_proto__free_unpacked(file, NULL);
@@ -305,7 +344,7 @@ static enum err add_file(struct dynamic_pool *p, const ProtobufCBinaryData *pack
     enum err e = declare_file(p, file);
     for (; p->filled < p->type_count && !e; p->filled++) {
         struct type *t = p->types[p->filled];
-        e = t->message_source ? fill_message(p, t, detail) : fill_enum(t);
+        e = t->message_source ? fill_message(p, t, detail) : fill_enum(t, detail);
     }
     return e;
 }

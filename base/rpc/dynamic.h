@@ -10,12 +10,13 @@
 
 #include "base/auto.h"
 #include "base/err.h"
+#include "base/json.h"
 
 #include <protobuf-c/protobuf-c.h>
 #include <stddef.h>
 
 #define DYNAMIC_MESSAGES_MAX 1024
-#define DYNAMIC_FIELDS_MAX   512 /* of one message */
+#define DYNAMIC_FIELDS_MAX   JSON_FIELDS_MAX /* of one message */
 
 struct dynamic_pool;
 
@@ -24,8 +25,9 @@ void dynamic_pool_free(struct dynamic_pool *p); /* accepts NULL */
 
 /*
  * Adds every message, enum and method of packed FileDescriptorProtos, in any order that has imports
- * first. ERR_INVALID: not such files, or a type is missing (detail names it). ERR_EXHAUSTED: a
- * limit.
+ * first. ERR_INVALID: not such files, a name is missing or a type (detail names it).
+ * ERR_EXHAUSTED: a limit. They come from a peer, so nothing of them is believed; but the peer is
+ * one of the configured parts: how deep its types nest is not limited.
  */
 MUST_CHECK enum err dynamic_pool_add(struct dynamic_pool *p, const ProtobufCBinaryData *files,
                                      size_t count, struct err_detail *detail);

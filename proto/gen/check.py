@@ -15,7 +15,7 @@ ENVELOPE = ("command", "msgId")
 C_WORDS = set("""auto break case char const continue default do double else enum extern float for goto if inline
 int long register restrict return short signed sizeof static struct switch typedef union unsigned void volatile
 while base""".split())
-FIELDS_MAX = 64  # base/json_read.c has a bit for each
+FIELDS_MAX = 64  # base/json.h, JSON_FIELDS_MAX
 SUCCESSES = (200, 201, 202)
 
 

@@ -127,6 +127,130 @@ static void garbage_is_no_descriptor(void **state)
     dynamic_pool_free(NULL);
 }
 
+/* FileDescriptorProtos as bytes: a tag, a length, what is in it. */
+static void what_a_peer_leaves_out_is_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *what, *bytes;
+        size_t size;
+        enum err err;
+    } files[] = {
+#define FILE_OF(what, bytes, err) {what, bytes, sizeof bytes - 1, err}
+        FILE_OF("whole",
+                "\x0a\x01"
+                "a"
+                "\x22\x03\x0a\x01"
+                "A",
+                OK),
+        FILE_OF("a file without a name",
+                "\x22\x03\x0a\x01"
+                "A",
+                ERR_INVALID),
+        FILE_OF("a message without a name",
+                "\x0a\x01"
+                "a"
+                "\x22\x00",
+                ERR_INVALID),
+        FILE_OF("an enum without a name",
+                "\x0a\x01"
+                "a"
+                "\x2a\x00",
+                ERR_INVALID),
+        FILE_OF("a value without a name",
+                "\x0a\x01"
+                "a"
+                "\x2a\x07\x0a\x01"
+                "E"
+                "\x12\x02\x10\x01",
+                ERR_INVALID),
+        FILE_OF("a service without a name",
+                "\x0a\x01"
+                "a"
+                "\x32\x00",
+                ERR_INVALID),
+        FILE_OF("a method without anything",
+                "\x0a\x01"
+                "a"
+                "\x32\x05\x0a\x01"
+                "S"
+                "\x12\x00",
+                ERR_INVALID),
+        FILE_OF("a field without a name",
+                "\x0a\x01"
+                "a"
+                "\x22\x09\x0a\x01"
+                "A"
+                "\x12\x04\x18\x01\x28\x03",
+                ERR_INVALID),
+        FILE_OF("two fields of one number",
+                "\x0a\x01"
+                "a"
+                "\x22\x15\x0a\x01"
+                "A"
+                "\x12\x07\x0a\x01"
+                "x"
+                "\x18\x01\x28\x03"
+                "\x12\x07\x0a\x01"
+                "y"
+                "\x18\x01\x28\x03",
+                ERR_INVALID),
+        FILE_OF("a time without its fields",
+                "\x0a\x01"
+                "a"
+                "\x12\x0fgoogle.protobuf"
+                "\x22\x0b\x0a\x09Timestamp",
+                ERR_INVALID),
+    };
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+        struct dynamic_pool *pool = NULL;
+        struct err_detail detail = {0};
+        assert_ok(dynamic_pool_new(&pool));
+        const ProtobufCBinaryData data = {files[i].size, (uint8_t *)files[i].bytes};
+        enum err e = dynamic_pool_add(pool, &data, 1, &detail);
+        if (e != files[i].err) fail_msg("%s: %s", files[i].what, err_name(e));
+        dynamic_pool_free(pool);
+    }
+}
+
+/* A message of so many fields as its packed file. */
+static size_t file_of_fields(unsigned count, uint8_t *ret)
+{
+    Google__Protobuf__FileDescriptorProto file = GOOGLE__PROTOBUF__FILE_DESCRIPTOR_PROTO__INIT;
+    Google__Protobuf__DescriptorProto message = GOOGLE__PROTOBUF__DESCRIPTOR_PROTO__INIT;
+    Google__Protobuf__DescriptorProto *messages[] = {&message};
+    Google__Protobuf__FieldDescriptorProto fields[DYNAMIC_FIELDS_MAX + 1];
+    Google__Protobuf__FieldDescriptorProto *pointers[DYNAMIC_FIELDS_MAX + 1];
+    for (unsigned i = 0; i < count; i++) {
+        google__protobuf__field_descriptor_proto__init(&fields[i]);
+        fields[i].name = (char *)"f";
+        fields[i].has_number = fields[i].has_type = true;
+        fields[i].number = (int)i + 1;
+        fields[i].type = GOOGLE__PROTOBUF__FIELD_DESCRIPTOR_PROTO__TYPE__TYPE_BOOL;
+        pointers[i] = &fields[i];
+    }
+    file.name = message.name = (char *)"A";
+    file.n_message_type = 1;
+    file.message_type = messages;
+    message.n_field = count;
+    message.field = pointers;
+    return google__protobuf__file_descriptor_proto__pack(&file, ret);
+}
+
+static void a_message_has_at_most_as_many_fields_as_json_can_read(void **state)
+{
+    (void)state;
+    uint8_t packed[32 * (DYNAMIC_FIELDS_MAX + 1)];
+    for (unsigned more = 0; more <= 1; more++) {
+        struct dynamic_pool *pool = NULL;
+        assert_ok(dynamic_pool_new(&pool));
+        const ProtobufCBinaryData data = {file_of_fields(DYNAMIC_FIELDS_MAX + more, packed),
+                                          packed};
+        assert_err(dynamic_pool_add(pool, &data, 1, NULL), more ? ERR_EXHAUSTED : OK);
+        dynamic_pool_free(pool);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -134,6 +258,8 @@ int main(void)
         cmocka_unit_test(a_message_survives_the_way_through_both),
         cmocka_unit_test(a_missing_import_is_named),
         cmocka_unit_test(garbage_is_no_descriptor),
+        cmocka_unit_test(what_a_peer_leaves_out_is_refused),
+        cmocka_unit_test(a_message_has_at_most_as_many_fields_as_json_can_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
