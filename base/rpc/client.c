@@ -155,11 +155,12 @@ static nng_msg *build_request(const struct outgoing *o, int64_t left_ms)
         .payload = {o->payload, o->payload_size},
     };
     size_t head_size = envelope_request_head(&e, head);
+    size_t packed_size = o->payload_size + o->metadata_size;
     nng_msg *message; /* of its exact size: in nng 1.5, shrinking or inserting corrupts memory */
-    if (nng_msg_alloc(&message, head_size + o->payload_size)) return NULL;
+    if (nng_msg_alloc(&message, head_size + packed_size)) return NULL;
     uint8_t *body = nng_msg_body(message);
     memcpy(body, head, head_size);
-    if (o->payload_size) memcpy(body + head_size, o->payload, o->payload_size);
+    if (packed_size) memcpy(body + head_size, o->payload, packed_size);
     return message;
 }
 
@@ -424,14 +425,16 @@ static void start_outgoing(struct outgoing *o, const struct rpc_options *options
 
 /* A call with its request packed; NULL: no memory. */
 static struct outgoing *new_outgoing(struct rpc_client *c, const struct contract_method *method,
-                                     const ProtobufCMessage *request, size_t payload_size)
+                                     const ProtobufCMessage *request, size_t payload_size,
+                                     size_t metadata_size)
 {
-    struct outgoing *o = malloc(sizeof *o + payload_size);
+    struct outgoing *o = malloc(sizeof *o + payload_size + metadata_size);
     if (!o) return NULL;
     memset(o, 0, sizeof *o);
     o->client = c;
     o->method = method;
     o->payload_size = payload_size;
+    o->metadata_size = metadata_size;
     if (payload_size) (void)protobuf_c_message_pack(request, o->payload);
     return o;
 }
@@ -444,18 +447,24 @@ static void call_method(struct rpc_client *c, const struct contract_method *meth
     static const struct rpc_status no_memory = {.err = ERR_NO_MEMORY};
     if (!options) options = &none;
     CHECK(method && request->descriptor == method->input);
+    bool metadata_good = envelope_metadata_good(options->metadata, options->metadata_count);
+    size_t metadata_count = metadata_good ? options->metadata_count : 0;
+    size_t metadata_size = envelope_metadata(options->metadata, metadata_count, NULL);
     size_t size = protobuf_c_message_get_packed_size(request);
-    bool fits = size <= RPC_MESSAGE_SIZE_MAX - ENVELOPE_REQUEST_HEAD_MAX;
-    struct outgoing *o = new_outgoing(c, method, request, fits ? size : 0);
+    bool fits = size <= RPC_MESSAGE_SIZE_MAX - ENVELOPE_REQUEST_HEAD_MAX - metadata_size;
+    struct outgoing *o = new_outgoing(c, method, request, fits ? size : 0, metadata_size);
     if (!o) {
         done(arg, NULL, &no_memory);
         return;
     }
     o->done = done;
     o->arg = arg;
+    (void)envelope_metadata(options->metadata, metadata_count, o->payload + o->payload_size);
     int64_t now_ms = clock_mono_ms();
     start_outgoing(o, options, now_ms);
-    if (!fits)
+    if (!metadata_good)
+        fail_later(o, ERR_INVALID, "the metadata has a bad key, or is too much");
+    else if (!fits)
         fail_later(o, ERR_INVALID, "the request is too large");
     else if (options->idempotency_key && strlen(options->idempotency_key) > ENVELOPE_KEY_MAX)
         fail_later(o, ERR_INVALID, "the idempotency key is too long");
@@ -480,7 +489,7 @@ static void send_cancel(struct replica *r, uint64_t id_lo)
     request.call_id_hi = c->id_hi;
     request.call_id_lo = id_lo;
     struct outgoing *o = new_outgoing(c, contract_method(CANCEL_METHOD), &request.base,
-                                      rpc__cancel_request__get_packed_size(&request));
+                                      rpc__cancel_request__get_packed_size(&request), 0);
     if (!o) return;
     int64_t now_ms = clock_mono_ms();
     struct rpc_options options = {.deadline_ms = now_ms + CANCEL_TIMEOUT_MS};

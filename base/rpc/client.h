@@ -39,12 +39,20 @@ MUST_CHECK enum err rpc_client_new(const struct rpc_client_options *options,
 /* Accepts NULL. Pending calls end with ERR_CANCELLED; no new ones may come. Blocks. */
 void rpc_client_free(struct rpc_client *c);
 
+struct rpc_metadata {
+    const char *key, *value; /* [0-9a-z_.-]+; text */
+};
+
 /* What a call carries besides its request. Zeroed: a guest's call with the default timeout. */
 struct rpc_options {
     int64_t deadline_ms;               /* monotonic; 0: now + RPC_TIMEOUT_DEFAULT_MS */
     const struct principal *principal; /* signed by the client; NULL: guest */
     const char *idempotency_key;       /* NULL or "": none */
     const char *traceparent;           /* NULL: a new trace */
+    /* For the handler (rpc_call_metadata), not passed on by it. Beyond the limits of rpc.h the call
+     * fails with ERR_INVALID. */
+    const struct rpc_metadata *metadata;
+    size_t metadata_count;
 };
 
 /* Of a call made while serving another: its principal, deadline and trace go on. */

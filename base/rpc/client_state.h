@@ -35,8 +35,8 @@ struct outgoing {
     enum err failure; /* WAKE_FAIL */
     const char *failure_message;
 
-    size_t payload_size;
-    uint8_t payload[]; /* packed once, for all attempts */
+    size_t payload_size, metadata_size;
+    uint8_t payload[]; /* packed once, for all attempts; metadata behind it */
 };
 
 /* Where replicas come from: an address, or a name that stands for several and is looked up again.

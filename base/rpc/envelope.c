@@ -1,6 +1,8 @@
 /* Protobuf's wire format (https://protobuf.dev/programming-guides/encoding/), for two messages. */
 #include "base/rpc/envelope.h"
 
+#include "base/rpc/client.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -418,6 +420,47 @@ size_t envelope_request_head(const struct envelope_request *e,
     at = put_slice(at, REQUEST_PRINCIPAL, e->principal);
     at = put_payload_head(at, e->payload.size);
     return (size_t)(at - ret);
+}
+
+bool envelope_metadata_good(const struct rpc_metadata *pairs, size_t count)
+{
+    size_t size = 0;
+    if (count > RPC_METADATA_MAX) return false;
+    for (size_t i = 0; i < count; i++) {
+        size_t key_size = strnlen(pairs[i].key, RPC_METADATA_KEY_MAX + 1);
+        if (key_size > RPC_METADATA_KEY_MAX) return false;
+        if (!is_metadata_key((struct slice){(const uint8_t *)pairs[i].key, key_size})) return false;
+        size += key_size + strnlen(pairs[i].value, RPC_METADATA_SIZE_MAX + 1);
+        if (size > RPC_METADATA_SIZE_MAX) return false;
+    }
+    return true;
+}
+
+static size_t varint_size(size_t value)
+{
+    uint8_t bytes[VARINT_SIZE_MAX];
+    return (size_t)(put_varint(bytes, value) - bytes);
+}
+
+/* Of a field of bytes whose tag is one byte, and which is not written when it is empty. */
+static size_t field_size(size_t size)
+{
+    return size ? 1 + varint_size(size) + size : 0;
+}
+
+size_t envelope_metadata(const struct rpc_metadata *pairs, size_t count, uint8_t *ret)
+{
+    size_t size = 0;
+    for (size_t i = 0; i < count; i++) {
+        size_t key_size = strlen(pairs[i].key), value_size = strlen(pairs[i].value);
+        size_t pair_size = field_size(key_size) + field_size(value_size);
+        size += field_size(pair_size);
+        if (!ret) continue;
+        ret = put_varint(put_varint(ret, REQUEST_METADATA), pair_size);
+        ret = put_bytes(ret, PAIR_FIRST, pairs[i].key, key_size);
+        ret = put_bytes(ret, PAIR_SECOND, pairs[i].value, value_size);
+    }
+    return size;
 }
 
 static uint8_t *put_notes(uint8_t *at, const struct envelope_notes *notes)

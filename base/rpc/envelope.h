@@ -69,6 +69,14 @@ void envelope_response_status(const void *data, size_t size, struct rpc_status *
 size_t envelope_request_head(const struct envelope_request *e,
                              uint8_t ret[static ENVELOPE_REQUEST_HEAD_MAX]);
 
+/*
+ * Metadata as fields of a request, to stand behind its payload (protobuf's fields may come in any
+ * order). Returns how many bytes; ret NULL only counts. Sizes and keys must be good:
+ */
+struct rpc_metadata;
+size_t envelope_metadata(const struct rpc_metadata *pairs, size_t count, uint8_t *ret);
+bool envelope_metadata_good(const struct rpc_metadata *pairs, size_t count);
+
 /* What a server adds to a reply that it made itself, instead of a handler. */
 struct envelope_notes {
     bool refused;        /* no handler has seen the call: it may be sent again */

@@ -15,6 +15,7 @@
 #define RPC_METHOD_MAX         128               /* "package.Service/Method" */
 #define RPC_METADATA_SIZE_MAX  8192              /* all keys and values */
 #define RPC_METADATA_MAX       32                /* pairs */
+#define RPC_METADATA_KEY_MAX   64                /* of [0-9a-z_.-] in what this client sends */
 #define RPC_TIMEOUT_DEFAULT_MS 5000
 #define RPC_TIMEOUT_MAX_MS     60000
 #define RPC_ERRORS_MAX         16 /* field errors in one reply */

@@ -254,6 +254,58 @@ static void metadata_reaches_the_handler(void **state)
     rpc__response__free_unpacked(response, NULL);
 }
 
+/* The value that the handler sees of "a-key". */
+static enum err call_with_metadata(struct rpc_client *c, const struct rpc_metadata *metadata,
+                                   size_t count, char *ret, size_t ret_size)
+{
+    Users__LoginRequest login = USERS__LOGIN_REQUEST__INIT;
+    const struct rpc_options options = {.metadata = metadata, .metadata_count = count};
+    ProtobufCMessage *reply = NULL;
+    login.email = "ann@example.com";
+    login.password = "x";
+    enum err e = rpc_call(c, "users.Users/Login", &login.base, &options, &reply, NULL);
+    if (e) return e;
+    (void)snprintf(ret, ret_size, "%s", ((Users__Tokens *)reply)->access_token);
+    protobuf_c_message_free_unpacked(reply, NULL);
+    return OK;
+}
+
+static void a_client_sends_metadata_within_its_limits(void **state)
+{
+    struct context *c = *state;
+    char seen[RPC_METADATA_SIZE_MAX + 1], value[RPC_METADATA_SIZE_MAX + 1];
+    char long_key[RPC_METADATA_KEY_MAX + 2];
+    struct rpc_metadata pairs[RPC_METADATA_MAX + 1];
+    for (size_t i = 0; i <= RPC_METADATA_MAX; i++)
+        pairs[i] = (struct rpc_metadata){i == RPC_METADATA_MAX - 1 ? "a-key" : "k", ""};
+    pairs[RPC_METADATA_MAX - 1].value = "value";
+    assert_ok(call_with_metadata(c->f.client, pairs, RPC_METADATA_MAX, seen, sizeof seen));
+    assert_string_equal(seen, "value");
+    assert_err(call_with_metadata(c->f.client, pairs, RPC_METADATA_MAX + 1, seen, sizeof seen),
+               ERR_INVALID);
+
+    memset(value, 'v', sizeof value);
+    value[RPC_METADATA_SIZE_MAX - strlen("a-key")] = 0;
+    struct rpc_metadata one = {"a-key", value};
+    assert_ok(call_with_metadata(c->f.client, &one, 1, seen, sizeof seen));
+    assert_string_equal(seen, value);
+    value[RPC_METADATA_SIZE_MAX - strlen("a-key")] = 'v';
+    value[RPC_METADATA_SIZE_MAX - strlen("a-key") + 1] = 0;
+    assert_err(call_with_metadata(c->f.client, &one, 1, seen, sizeof seen), ERR_INVALID);
+
+    memset(long_key, 'k', sizeof long_key);
+    long_key[RPC_METADATA_KEY_MAX] = 0;
+    one = (struct rpc_metadata){long_key, "v"};
+    assert_ok(call_with_metadata(c->f.client, &one, 1, seen, sizeof seen));
+    long_key[RPC_METADATA_KEY_MAX] = 'k';
+    long_key[RPC_METADATA_KEY_MAX + 1] = 0;
+    const char *const bad_keys[] = {long_key, "", "A-Key", "a key"};
+    for (size_t i = 0; i < sizeof bad_keys / sizeof bad_keys[0]; i++) {
+        one.key = bad_keys[i];
+        assert_err(call_with_metadata(c->f.client, &one, 1, seen, sizeof seen), ERR_INVALID);
+    }
+}
+
 /* ---- who may call ---- */
 
 static struct principal principal(enum role role, uint64_t permissions)
@@ -470,6 +522,7 @@ int main(void)
         TEST(methods_that_are_not_here_are_unimplemented),
         TEST(requests_that_are_none_are_invalid),
         TEST(metadata_reaches_the_handler),
+        TEST(a_client_sends_metadata_within_its_limits),
         TEST(the_contract_says_who_may_call_what),
         TEST(a_forged_or_expired_principal_is_nobody),
         TEST(the_handler_sees_the_caller_and_the_key),
