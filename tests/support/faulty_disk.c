@@ -115,6 +115,12 @@ ssize_t disk_write(int fd, const void *data, size_t size, uint64_t offset)
         if (power) (void)file_of(fd);
         return pwrite(fd, data, size, (off_t)offset);
     }
+    if (fault.lies) {
+        uint8_t other = (uint8_t)(((const uint8_t *)data)[size - 1] ^ 1);
+        CHECK(pwrite(fd, data, size - 1, (off_t)offset) == (ssize_t)(size - 1));
+        CHECK(pwrite(fd, &other, 1, (off_t)(offset + size - 1)) == 1);
+        return (ssize_t)size;
+    }
     if (fault.torn && !(fault.dead && count > fault.nth)) {
         CHECK(pwrite(fd, data, size / 2, (off_t)offset) == (ssize_t)(size / 2));
         errno = fault.number;

@@ -24,6 +24,7 @@ struct disk_fault {
     unsigned nth;   /* this one of them fails, counted from 1; 0: none */
     int number;     /* with this errno */
     bool torn;      /* a write that fails has written its first half */
+    bool lies;      /* a write that fails says that it has not: its last byte is another */
     bool dead;      /* everything fails from then on: the process is as good as dead */
 };
 

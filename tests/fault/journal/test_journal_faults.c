@@ -220,6 +220,22 @@ static void a_snapshot_that_fails_leaves_the_older_ones(void **state)
     assert_opens_with(f, 6);
 }
 
+static void a_snapshot_that_reads_back_differently_is_no_snapshot(void **state)
+{
+    struct fixture *f = *state;
+    assert_ok(reopen(f));
+    assert_ok(tape_append(f->journal, 2, NULL));
+    assert_ok(tape_snapshot(f->journal, UINT64_MAX, NULL));
+    assert_ok(tape_append(f->journal, 2, NULL));
+    for (unsigned nth = 1; nth <= 2; nth++) { /* its header, its data */
+        disk_fault_set((struct disk_fault){.calls = DISK_WRITE, .nth = nth, .lies = true});
+        assert_err(tape_snapshot(f->journal, UINT64_MAX, &f->detail), ERR_CORRUPT);
+    }
+    disk_fault_set((struct disk_fault){0});
+    assert_opens_with(f, 4);
+    assert_string_equal(f->detail.text, ""); /* nothing was passed over */
+}
+
 /* The power fails at every call, several times each with other sectors lost. */
 static void a_power_failure_at_any_call_loses_nothing(void **state)
 {
@@ -276,6 +292,7 @@ int main(void)
         TEST(a_truncation_that_fails_is_final),
         TEST(a_cut_that_fails_does_not_start_and_may_be_tried_again),
         TEST(a_snapshot_that_fails_leaves_the_older_ones),
+        TEST(a_snapshot_that_reads_back_differently_is_no_snapshot),
         TEST(a_power_failure_at_any_call_loses_nothing),
         TEST(what_a_start_has_read_survives_a_power_failure),
     };
