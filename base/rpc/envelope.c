@@ -315,7 +315,9 @@ bool envelope_response_metadata(const void *data, size_t size, const char *key, 
     size_t key_size = strlen(key);
     while (r.at < r.end && read_field(&r, &f)) {
         if (f.tag != RESPONSE_METADATA || !read_pair(f.bytes, &pair.key, &pair.value)) continue;
-        if (pair.key.size != key_size || memcmp(pair.key.data, key, key_size) != 0) continue;
+        if (pair.key.size != key_size || !pair.key.data ||
+            memcmp(pair.key.data, key, key_size) != 0)
+            continue;
         *ret = pair.value;
         return true;
     }

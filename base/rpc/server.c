@@ -133,11 +133,10 @@ static void admit(struct rpc_call *call)
     unsigned inflight = atomic_fetch_add(&s->inflight, 1) + 1;
     call->counted = true;
     gauge_add(s->inflight_gauge, 1);
-    if (atomic_load(&s->draining))
-        call_refuse(call, ERR_UNAVAILABLE, "this server is shutting down");
-    else if (inflight > s->inflight_max)
+    bool draining = atomic_load(&s->draining);
+    if (!draining && inflight > s->inflight_max)
         refuse_full(call);
-    else if (queue_put(s->queue, call))
+    else if (draining || queue_put(s->queue, call))
         call_refuse(call, ERR_UNAVAILABLE, "this server is shutting down");
 }
 

@@ -2,7 +2,7 @@
 #include "book.h"
 
 static const char *const reason_words[REASON_COUNT] = {
-#define REASON_WORD(name, word) [name] = word,
+#define REASON_WORD(name, word) [name] = (word),
     REASON_TABLE(REASON_WORD)
 #undef REASON_WORD
 };

@@ -130,7 +130,7 @@ static bool same_rules(const struct rules *a, const struct rules *b)
 static enum err define(struct markets *m, size_t i, const Wallet__ListAssetsResponse *assets,
                        struct err_detail *detail)
 {
-    struct rules rules;
+    struct rules rules = {0};
     enum err e = read_rules(m->options.config, i, assets, &rules, detail);
     if (e) return e;
     struct listings *listings = &m->options.machine->listings;

@@ -37,6 +37,7 @@ static void add_slab(struct pool *p)
         *(void **)item = p->free;
         p->free = item;
     }
+    CHECK(p->free); /* a slab has items */
 }
 
 void *pool_take(struct pool *p)

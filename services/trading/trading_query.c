@@ -279,6 +279,7 @@ static void reply_orders(struct rpc_call *call, const struct order_view *orders,
     Trading__ListOrdersResponse response = TRADING__LIST_ORDERS_RESPONSE__INIT;
     char cursor[CURSOR_TEXT_SIZE] = "";
     Trading__Order *pointers[PAGE_MAX];
+    CHECK(max <= PAGE_MAX);
     AUTO_FREE struct order_message *messages = malloc((max + 1) * sizeof *messages);
     if (!messages) {
         fail(call, ERR_NO_MEMORY);
