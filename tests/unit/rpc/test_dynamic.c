@@ -128,87 +128,91 @@ static void garbage_is_no_descriptor(void **state)
 }
 
 /* FileDescriptorProtos as bytes: a tag, a length, what is in it. */
+static const struct {
+    const char *what, *bytes;
+    size_t size;
+    enum err err;
+} peer_files[] = {
+#define FILE_OF(what, bytes, err)                                                                  \
+    {                                                                                              \
+        what, bytes, sizeof bytes - 1, err                                                         \
+    }
+    FILE_OF("whole",
+            "\x0a\x01"
+            "a"
+            "\x22\x03\x0a\x01"
+            "A",
+            OK),
+    FILE_OF("a file without a name",
+            "\x22\x03\x0a\x01"
+            "A",
+            ERR_INVALID),
+    FILE_OF("a message without a name",
+            "\x0a\x01"
+            "a"
+            "\x22\x00",
+            ERR_INVALID),
+    FILE_OF("an enum without a name",
+            "\x0a\x01"
+            "a"
+            "\x2a\x00",
+            ERR_INVALID),
+    FILE_OF("a value without a name",
+            "\x0a\x01"
+            "a"
+            "\x2a\x07\x0a\x01"
+            "E"
+            "\x12\x02\x10\x01",
+            ERR_INVALID),
+    FILE_OF("a service without a name",
+            "\x0a\x01"
+            "a"
+            "\x32\x00",
+            ERR_INVALID),
+    FILE_OF("a method without anything",
+            "\x0a\x01"
+            "a"
+            "\x32\x05\x0a\x01"
+            "S"
+            "\x12\x00",
+            ERR_INVALID),
+    FILE_OF("a field without a name",
+            "\x0a\x01"
+            "a"
+            "\x22\x09\x0a\x01"
+            "A"
+            "\x12\x04\x18\x01\x28\x03",
+            ERR_INVALID),
+    FILE_OF("two fields of one number",
+            "\x0a\x01"
+            "a"
+            "\x22\x15\x0a\x01"
+            "A"
+            "\x12\x07\x0a\x01"
+            "x"
+            "\x18\x01\x28\x03"
+            "\x12\x07\x0a\x01"
+            "y"
+            "\x18\x01\x28\x03",
+            ERR_INVALID),
+    FILE_OF("a time without its fields",
+            "\x0a\x01"
+            "a"
+            "\x12\x0fgoogle.protobuf"
+            "\x22\x0b\x0a\x09Timestamp",
+            ERR_INVALID),
+};
+
 static void what_a_peer_leaves_out_is_refused(void **state)
 {
     (void)state;
-    static const struct {
-        const char *what, *bytes;
-        size_t size;
-        enum err err;
-    } files[] = {
-#define FILE_OF(what, bytes, err) {what, bytes, sizeof bytes - 1, err}
-        FILE_OF("whole",
-                "\x0a\x01"
-                "a"
-                "\x22\x03\x0a\x01"
-                "A",
-                OK),
-        FILE_OF("a file without a name",
-                "\x22\x03\x0a\x01"
-                "A",
-                ERR_INVALID),
-        FILE_OF("a message without a name",
-                "\x0a\x01"
-                "a"
-                "\x22\x00",
-                ERR_INVALID),
-        FILE_OF("an enum without a name",
-                "\x0a\x01"
-                "a"
-                "\x2a\x00",
-                ERR_INVALID),
-        FILE_OF("a value without a name",
-                "\x0a\x01"
-                "a"
-                "\x2a\x07\x0a\x01"
-                "E"
-                "\x12\x02\x10\x01",
-                ERR_INVALID),
-        FILE_OF("a service without a name",
-                "\x0a\x01"
-                "a"
-                "\x32\x00",
-                ERR_INVALID),
-        FILE_OF("a method without anything",
-                "\x0a\x01"
-                "a"
-                "\x32\x05\x0a\x01"
-                "S"
-                "\x12\x00",
-                ERR_INVALID),
-        FILE_OF("a field without a name",
-                "\x0a\x01"
-                "a"
-                "\x22\x09\x0a\x01"
-                "A"
-                "\x12\x04\x18\x01\x28\x03",
-                ERR_INVALID),
-        FILE_OF("two fields of one number",
-                "\x0a\x01"
-                "a"
-                "\x22\x15\x0a\x01"
-                "A"
-                "\x12\x07\x0a\x01"
-                "x"
-                "\x18\x01\x28\x03"
-                "\x12\x07\x0a\x01"
-                "y"
-                "\x18\x01\x28\x03",
-                ERR_INVALID),
-        FILE_OF("a time without its fields",
-                "\x0a\x01"
-                "a"
-                "\x12\x0fgoogle.protobuf"
-                "\x22\x0b\x0a\x09Timestamp",
-                ERR_INVALID),
-    };
-    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+    for (size_t i = 0; i < sizeof peer_files / sizeof peer_files[0]; i++) {
         struct dynamic_pool *pool = NULL;
         struct err_detail detail = {0};
         assert_ok(dynamic_pool_new(&pool));
-        const ProtobufCBinaryData data = {files[i].size, (uint8_t *)files[i].bytes};
+        const ProtobufCBinaryData data = {peer_files[i].size, (uint8_t *)peer_files[i].bytes};
         enum err e = dynamic_pool_add(pool, &data, 1, &detail);
-        if (e != files[i].err) fail_msg("%s: %s", files[i].what, err_name(e));
+        if (e != peer_files[i].err) fail_msg("%s: %s", peer_files[i].what, err_name(e));
         dynamic_pool_free(pool);
     }
 }
