@@ -13,6 +13,8 @@ import requests
 
 from platform_under_test import Refused, wait_until
 
+PATIENCE_S = 120  # the MongoDB-compatible server reads whole collections, and the load fills them
+
 SYMBOLS = ("BTC-USDT", "ETH-USDT")
 FUNDS = {"USDT": Decimal("1000000"), "BTC": Decimal("100"), "ETH": Decimal("1000")}
 PRICES = {"BTC-USDT": 50000, "ETH-USDT": 3000}
@@ -183,10 +185,10 @@ class Facts:
 
     def __init__(self, user):
         self.user = user
-        self.orders = list(user.pages("/orders"))
-        self.open = {o["orderId"]: o for o in user.pages("/orders/open")}
-        self.trades = list(user.pages("/trades"))
-        self.entries = list(user.pages("/wallet/statement"))
+        self.orders = list(user.pages("/orders", patience=PATIENCE_S))
+        self.open = {o["orderId"]: o for o in user.pages("/orders/open", patience=PATIENCE_S)}
+        self.trades = list(user.pages("/trades", patience=PATIENCE_S))
+        self.entries = list(user.pages("/wallet/statement", patience=PATIENCE_S))
         self.balances = user.balances()
         self.by_id = {o["orderId"]: o for o in self.orders}
         self.by_client_id = {o["clientOrderId"]: o for o in self.orders}
@@ -194,7 +196,7 @@ class Facts:
 
 def settle_unknowns(client):
     """Sends again, with the same id, what got no answer, and some of what did: the first outcome must hold."""
-    before = {o["clientOrderId"]: o["orderId"] for o in client.user.pages("/orders")}
+    before = {o["clientOrderId"]: o["orderId"] for o in client.user.pages("/orders", patience=PATIENCE_S)}
     acknowledged = [name for name, (_, order) in client.orders.items() if order]
     for name, (body, order) in list(client.orders.items()):
         if order is not None and name not in acknowledged[-REPEATS:]:

@@ -383,11 +383,16 @@ class User:
     def delete(self, path, **query):
         return self.ask("DELETE", path, **query)
 
-    def pages(self, path, limit=200, **query):
-        """Every item of a paged list."""
-        cursor = {}
+    def pages(self, path, limit=200, patience=0, **query):
+        """Every item of a paged list. A store that is slow under load may be asked again for so many seconds."""
+        cursor, end = {}, time.monotonic() + patience
         while True:
-            page = self.get(path, limit=limit, **query, **cursor)
+            try:
+                page = self.get(path, limit=limit, **query, **cursor)
+            except Refused as error:
+                if error.status not in (503, 504) or time.monotonic() > end:
+                    raise
+                continue
             assert len(page["items"]) <= limit
             yield from page["items"]
             if not page["nextCursor"]:
