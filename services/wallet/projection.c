@@ -20,7 +20,7 @@
 #define STAGED_SIZE_MAX   ((size_t)1 << 30)
 #define RETRY_FIRST_MS    50
 #define RETRY_LAST_MS     2000
-#define GATHER_MS         100  /* between writes: many at once cost little more than few */
+#define GATHER_MS         100  /* between writes: many entries cost little more than few */
 #define MARK_EVERY_MS     1000 /* a watermark that lags only makes a restart write a little again */
 #define RECORD_ENTRY      1
 #define RECORD_TRANSFER   2
