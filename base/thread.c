@@ -17,5 +17,6 @@ void thread_name(const char *name)
 /* On Linux a thread's nice value is its own (setpriority(2), "C library/kernel differences"). */
 void thread_background(void)
 {
-    (void)setpriority(PRIO_PROCESS, (id_t)gettid(), BACKGROUND_NICE);
+    id_t self = (id_t)gettid();
+    (void)setpriority(PRIO_PROCESS, self, getpriority(PRIO_PROCESS, self) + BACKGROUND_NICE);
 }

@@ -5,7 +5,6 @@
 #include "base/clock.h"
 #include "base/journal/journal.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -21,6 +20,15 @@ static enum err count_entry(void *arg, uint64_t seq, const void *data, size_t si
     return OK;
 }
 
+/* Of one batch size; 0: of none. */
+static void print(const char *name, size_t batch, double value, const char *unit)
+{
+    char of[24] = "";
+    if (batch) (void)snprintf(of, sizeof of, ".%zu", batch);
+    (void)printf("{\"name\":\"journal.%s%s\",\"value\":%.1f,\"unit\":\"%s\"}\n", name, of, value,
+                 unit);
+}
+
 static struct journal *open_journal(const char *directory)
 {
     uint64_t bytes = 0;
@@ -34,9 +42,10 @@ static struct journal *open_journal(const char *directory)
         exit(1);
     }
     double seconds = (double)(clock_mono_us() - begin) / 1e6;
-    printf("open: %" PRIu64 " entries, %.1f MB in %.3f s: %.2f M entries/s, %.0f MB/s\n",
-           journal_last_seq(j), (double)bytes / 1e6, seconds,
-           (double)journal_last_seq(j) / 1e6 / seconds, (double)bytes / 1e6 / seconds);
+    if (journal_last_seq(j)) {
+        print("open", 0, (double)journal_last_seq(j) / seconds, "entries/s");
+        print("open", 0, (double)bytes / 1e6 / seconds, "MB/s");
+    }
     return j;
 }
 
@@ -51,9 +60,8 @@ static void append(struct journal *j, size_t batch)
     for (; now - begin < SECONDS * 1000000; now = clock_mono_us(), batches++)
         if (journal_append(j, entries, batch, NULL) != OK) exit(1);
     double seconds = (double)(now - begin) / 1e6;
-    printf("batch %4zu: %9.0f entries/s, %6.0f syncs/s, %6.1f us per batch, %5.0f MB/s\n", batch,
-           (double)(batches * batch) / seconds, (double)batches / seconds,
-           seconds * 1e6 / (double)batches, (double)(batches * batch * ENTRY_SIZE) / 1e6 / seconds);
+    print("append", batch, (double)(batches * batch) / seconds, "entries/s");
+    print("sync", batch, seconds * 1e6 / (double)batches, "us");
 }
 
 int main(int argc, char **argv)
