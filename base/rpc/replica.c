@@ -63,23 +63,17 @@ enum err replica_new(struct rpc_client *client, size_t target, const char *url, 
     return OK;
 }
 
-struct closing {
-    struct replica *replica;
-    void (*abandon)(struct outgoing *call);
-};
-
 /* All aios first (nng issue 1543); then no callback runs any more. */
 static void close_socket(void *arg)
 {
-    struct closing *closing = arg;
-    struct replica *r = closing->replica;
+    struct replica *r = arg;
     for (size_t i = 0; i < r->lane_count; i++)
         nng_aio_stop(r->lanes[i]->aio);
     for (size_t i = 0; i < r->lane_count; i++) {
         struct lane *lane = r->lanes[i];
         nng_msg *left = nng_aio_get_msg(lane->aio);
         if (left) nng_msg_free(left); /* an operation began after its aio was stopped */
-        if (lane->call) closing->abandon(lane->call);
+        if (lane->call) r->abandon(lane->call);
         nng_aio_free(lane->aio);
         (void)nng_ctx_close(lane->context);
     }
@@ -87,15 +81,12 @@ static void close_socket(void *arg)
     for (size_t i = 0; i < r->lane_count; i++)
         free(r->lanes[i]);
     free(r);
-    free(closing);
 }
 
 bool replica_free(struct replica *r, void (*abandon)(struct outgoing *call))
 {
-    struct closing *closing = malloc(sizeof *closing);
-    CHECK(closing);
-    *closing = (struct closing){r, abandon};
-    return socket_run_bounded(close_socket, closing, SOCKET_CLOSE_MAX_MS);
+    r->abandon = abandon;
+    return socket_run_bounded(close_socket, r, SOCKET_CLOSE_MAX_MS);
 }
 
 /* ---- lanes ---- */

@@ -50,6 +50,7 @@ struct replica {
     bool probing;
     int64_t ejected_until_ms, isolation_ms;
     struct gauge *breaker_gauge;
+    void (*abandon)(struct outgoing *call); /* while it is closed */
 };
 
 /* Without the lock: dials in the background. server_config NULL: not TLS. */

@@ -149,7 +149,7 @@ static void *run_bounded(void *arg)
 static struct bounded *new_bounded(void (*work)(void *arg), void *arg)
 {
     struct bounded *b = calloc(1, sizeof *b);
-    CHECK(b);
+    if (!b) return NULL;
     b->work = work;
     b->arg = arg;
     pthread_condattr_t attributes;
@@ -165,7 +165,11 @@ bool socket_run_bounded(void (*work)(void *arg), void *arg, int64_t timeout_ms)
 {
     struct bounded *b = new_bounded(work, arg);
     pthread_t thread;
-    CHECK(pthread_create(&thread, NULL, run_bounded, b) == 0);
+    if (!b || pthread_create(&thread, NULL, run_bounded, b)) {
+        if (b) free_bounded(b);
+        work(arg);
+        return true;
+    }
     int64_t until_ms = clock_mono_ms() + timeout_ms;
     struct timespec until = {.tv_sec = until_ms / 1000, .tv_nsec = until_ms % 1000 * 1000000};
     pthread_mutex_lock(&b->lock);

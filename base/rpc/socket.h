@@ -31,7 +31,8 @@ MUST_CHECK enum err socket_tls(const struct rpc_tls *tls, const char *server_nam
 
 /*
  * Runs work(arg) on a thread of its own and waits for it, at most timeout_ms. False: it is still
- * running, and what it works on must be left to it.
+ * running, and what it works on must be left to it. Without memory or a thread for that it runs
+ * work here, however long that takes.
  */
 bool socket_run_bounded(void (*work)(void *arg), void *arg, int64_t timeout_ms);
 
