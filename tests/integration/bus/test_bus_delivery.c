@@ -142,7 +142,7 @@ static void add_size(void *arg, const struct bus_event *event)
 
 static void the_largest_events_arrive_and_are_replayed(void **state)
 {
-    enum { COUNT = 12 }; /* more than fit one reply */
+    enum { COUNT = 20 }; /* more than fit one message of RPC */
     (void)state;
     struct node n;
     struct reader live, late;
