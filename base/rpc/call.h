@@ -18,14 +18,13 @@
 #include <stdatomic.h>
 
 #define RPC_BUILTINS       3
-#define RPC_METHODS_MAX    256  /* of one server */
-#define RPC_WATCHES_MAX    64   /* Health.Watch calls that wait */
-#define RPC_SPARE_CONTEXTS 16   /* beyond inflight_max: they say that the server is full */
-#define RPC_CHECKS_MAX     8    /* Health.Check calls that wait for the part: half of the spare */
-#define RPC_ARMED_MIN      16   /* contexts that wait for a request; below, another one is opened */
-#define RPC_PIPES_MAX      1024 /* connections to one server; more are closed at once */
-#define RPC_PUSHBACK_MS    50   /* what a full server asks its clients to wait */
-#define RPC_CODES          17   /* gRPC's */
+#define RPC_METHODS_MAX    256 /* of one server */
+#define RPC_WATCHES_MAX    64  /* Health.Watch calls that wait */
+#define RPC_SPARE_CONTEXTS 16  /* beyond inflight_max: they say that the server is full */
+#define RPC_CHECKS_MAX     8   /* Health.Check calls that wait for the part: half of the spare */
+#define RPC_ARMED_MIN      16  /* contexts that wait for a request; below, another one is opened */
+#define RPC_PUSHBACK_MS    50  /* what a full server asks its clients to wait */
+#define RPC_CODES          17  /* gRPC's */
 
 struct method {
     const struct contract_method *contract;

@@ -36,6 +36,7 @@
 #define RPC_SERVICES_MAX 16 /* of one server */
 #define RPC_LISTEN_MAX   8
 #define RPC_INFLIGHT_MAX 4096
+#define RPC_PIPES_MAX    1024 /* connections to one server; more are closed at once */
 
 struct rpc_server;
 struct rpc_call;

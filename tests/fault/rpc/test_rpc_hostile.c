@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -282,6 +283,48 @@ static void thousands_of_quick_connections_leave_nothing_behind(void **state)
     }
 }
 
+/* Until the server has closed so many of them. */
+static void await_cut_off(const int *fds, size_t count, size_t wanted)
+{
+    int64_t until_ms = clock_mono_ms() + 20000;
+    for (size_t closed = 0; closed < wanted;) {
+        if (clock_mono_ms() > until_ms) fail_msg("%zu connections are closed", closed);
+        closed = 0;
+        for (size_t i = 0; i < count; i++) {
+            char byte;
+            closed += recv(fds[i], &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+        }
+        (void)sched_yield();
+    }
+}
+
+static void one_connection_above_the_limit_is_closed_and_the_others_are_served(void **state)
+{
+    struct target *t = *state;
+    enum { MORE = 20, CONNECTIONS = RPC_PIPES_MAX - 1 + MORE }; /* one is the fixture's client */
+    int *fds = calloc(CONNECTIONS, sizeof *fds);
+    struct rlimit files = {0};
+    assert_non_null(fds);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &files), 0);
+    rlim_t wanted = 2 * CONNECTIONS + 200; /* both ends are here */
+    if (files.rlim_cur < wanted) files.rlim_cur = wanted;
+    if (setrlimit(RLIMIT_NOFILE, &files)) fail_msg("ulimit -Hn must be %d", (int)wanted);
+    assert_ok(fixture_call_echo(t->f.client, "the first", NULL, NULL));
+    for (size_t i = 0; i < CONNECTIONS; i++)
+        fds[i] = shake_hands(&t->f);
+    await_cut_off(fds, CONNECTIONS, MORE);
+    assert_ok(fixture_call_echo(t->f.client, "still here", NULL, NULL));
+    for (size_t i = 0; i < CONNECTIONS; i++)
+        (void)close(fds[i]);
+    free(fds);
+    await_files(t->files);
+    int fd = shake_hands(&t->f); /* there is room again */
+    write_call(fd, GUEST_METHOD);
+    char byte;
+    assert_int_equal(recv(fd, &byte, 1, 0), 1);
+    (void)close(fd);
+}
+
 /* Writes pings of 60,000 bytes and reads nothing; true: the server has cut it off, false: it
  * stalls. */
 static bool flood(int fd)
@@ -331,6 +374,7 @@ int main(void)
         TEST(a_message_that_never_ends_holds_up_nobody),
         TEST(a_peer_that_vanishes_mid_call_frees_its_worker),
         TEST(a_peer_that_asks_and_never_reads_is_cut_off),
+        TEST(one_connection_above_the_limit_is_closed_and_the_others_are_served),
         TEST(thousands_of_quick_connections_leave_nothing_behind),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
