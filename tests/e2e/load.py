@@ -114,7 +114,7 @@ class Load:
     def __init__(self, platform, clients, seed):
         self.platform = platform
         self.clients = [Client(platform.user("client", **FUNDS), f"{seed}-{n}") for n in range(clients)]
-        self.running, self.ended = threading.Event(), False
+        self.running, self.ended = threading.Event(), threading.Event()
         self.threads = [threading.Thread(target=self.work, args=(c,), daemon=True) for c in self.clients]
         self.resting = 0
         self.lock = threading.Condition()
@@ -123,7 +123,7 @@ class Load:
 
     def work(self, client):
         others = [c for c in self.clients if c is not client]
-        while not self.ended:
+        while not self.ended.is_set():
             if not self.running.is_set():
                 with self.lock:
                     self.resting += 1
@@ -135,7 +135,7 @@ class Load:
             unknown = client.unknown
             client.act(others)
             if client.unknown > unknown:
-                threading.Event().wait(0.05)  # somebody is away: no busy loop
+                self.ended.wait(0.05)  # somebody is away: no busy loop
 
     def go(self):
         self.running.set()
@@ -147,7 +147,7 @@ class Load:
             assert self.lock.wait_for(lambda: self.resting == len(self.clients), 60), "a client never got an answer"
 
     def end(self):
-        self.ended = True
+        self.ended.set()
         self.running.set()
         for thread in self.threads:
             thread.join(60)

@@ -319,6 +319,21 @@ def test_prices_stream_to_the_newest(platform, ann, bob):
             seen[data["channel"]] = data["data"]
 
 
+def test_a_stream_of_prices_that_resumes_begins_with_the_newest(platform, ann, bob):
+    with Stream(platform.url, PRICES) as stream:
+        stream.open()
+        ann.limit("SELL", "1", 60500)
+        stream.event()
+        last = stream.last_id
+    for _ in range(5):
+        bob.limit("BUY", "0.1", 60500)
+    newest = platform.guest().get(f"/markets/{SYMBOL}/ticker")
+    with Stream(platform.url, PRICES, last_event_id=last) as stream:
+        while (seen := stream.event()[2]["data"])["volume"] != newest["volume"]:
+            assert Decimal(seen["volume"]) < Decimal(newest["volume"])
+        assert (seen["last"], seen["askQuantity"]) == (newest["last"], newest["askQuantity"])
+
+
 def test_a_stream_whose_past_is_gone_says_resync(platform):
     with Stream(platform.url, TRADES, last_event_id="1-1") as stream:
         _, name, data = stream.event()
