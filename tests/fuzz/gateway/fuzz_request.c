@@ -48,6 +48,13 @@ static struct reading read_strictly(char *head, size_t size)
     const char *at = head, *end = head + size;
     for (bool first = true;; first = false) {
         const char *line_end = memmem(at, (size_t)(end - at), "\r\n", 2);
+        if (!line_end &&
+            r.headers) { /* the blank lines behind the last header leave no trace either */
+            size_t rest = strcspn(at, "\r\n");
+            CHECK(strspn(at + rest, "\r\n") >= 2);
+            read_header(at, rest, &r);
+            return r;
+        }
         CHECK(line_end);
         size_t line = (size_t)(line_end - at);
         CHECK(!memchr(at, '\r', line) && !memchr(at, '\n', line));

@@ -128,8 +128,12 @@ class Resume(Case):
         client = self.connect()
         at, = client.subscribe("prices:BTC-USDT")
         client.ws.shutdown()
+        witness = self.connect()
+        witness.subscribe("prices:BTC-USDT")
         for last in range(50):
             self.host.publish_price(last)
+        while witness.event()["data"]["last"] != "49":
+            pass  # until the gateway has had them all
         client = self.connect()
         item, = client.subscribe("prices:BTC-USDT", since=self.position(at))
         self.assertTrue(item["recovered"])

@@ -30,7 +30,7 @@ const struct store_collection contract_collections[] = {
 
 struct store *contract_open(const char *url, const struct store_collection *collections)
 {
-    const struct store_options options = {.url = url, .pool_max = 8, .timeout_ms = 20000};
+    const struct store_options options = {.url = url, .pool_max = 8, .timeout_ms = 60000};
     struct err_detail detail = {""};
     struct store *s = NULL;
 
