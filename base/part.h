@@ -39,9 +39,9 @@ struct part_ops {
 /*
  * The keys that every part has; PART_KEYS("wallet", "3342") in its table:
  *   wallet.rpc            where its RPC is reached: one or more URLs, separated by commas
- *   wallet.listen         where it listens; by default in process and on a loopback port, so that
- *                         `tradepost call` reaches it (only who can read the principal key may do
- * much) wallet.events         where its events are published: what subscribers dial
+ *   wallet.listen         where it listens; by default in process and on a loopback port, for
+ *                         `tradepost call` (who cannot read the principal key is a guest there)
+ *   wallet.events         where its events are published: what subscribers dial
  *   wallet.events_listen  where it listens for them
  *   wallet.workers, wallet.inflight_max  of its RPC server
  */

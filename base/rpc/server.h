@@ -4,8 +4,9 @@
  * Dispatch is protobuf-c's own: a service is the generated struct (`TRADING__TRADING__INIT(rpc_)`)
  * whose slots are handlers
  *
- *     static void rpc_cancel_order(Trading__Trading_Service *self, const
- * Trading__CancelOrderRequest *req, Trading__Order_Closure reply, void *closure_data)
+ *     static void rpc_cancel_order(Trading__Trading_Service *self,
+ *                                  const Trading__CancelOrderRequest *req,
+ *                                  Trading__Order_Closure reply, void *closure_data)
  *     {
  *         struct rpc_call *call = closure_data;
  *         struct trading *t = rpc_call_context(call);
