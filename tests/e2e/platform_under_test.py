@@ -69,8 +69,13 @@ def free_port():
 
 
 def clean_environment(**more):
-    """Without our own TRADEPOST_ variables: the platform takes each for a setting."""
-    return {k: v for k, v in os.environ.items() if not k.startswith("TRADEPOST_")} | more
+    """Without our own TRADEPOST_ variables: the platform takes each for a setting.
+
+    libmongoc keeps counters in /dev/shm/mongoc-PID, which a killed process leaves behind and the next one with its
+    pid complains about on stderr: none here.
+    """
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("TRADEPOST_")}
+    return kept | {"MONGOC_DISABLE_SHM": "1"} | more
 
 
 def spawn(command, log, **options):
