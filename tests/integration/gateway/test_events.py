@@ -144,7 +144,11 @@ class Resume(Case):
         client = self.connect()
         at, = client.subscribe("trades:BTC-USDT")
         client.ws.shutdown()
+        witness = self.connect()
+        witness.subscribe("trades:BTC-USDT")
         self.host.publish_trades(0, 2000)  # more than the ring keeps
+        while witness.event()["data"]["trade"]["tradeId"] != "1999":
+            pass  # until the gateway has had them all
         for since in (self.position(at), {"epoch": "1", "seq": "1"},
                       {"epoch": at["epoch"], "seq": "999999"}):
             client = self.connect()
