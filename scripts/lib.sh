@@ -35,6 +35,15 @@ need_packages() {
     DEBIAN_FRONTEND=noninteractive "${sudo[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2
 }
 
+# What the tests run from npm: installed once, and again when the list changes (tests/node).
+need_node_modules() {
+    command -v npm >/dev/null || need_packages nodejs npm # the machine may have Node.js from elsewhere
+    [ "$root/tests/node/node_modules/.package-lock.json" -nt "$root/tests/node/package-lock.json" ] && return 0
+    say "installing npm packages into tests/node"
+    npm ci --silent --prefix "$root/tests/node" >&2
+    touch "$root/tests/node/node_modules/.package-lock.json"
+}
+
 # Configures (once) and builds a preset: build_preset release [cmake options ...] [-- targets ...]
 build_preset() {
     local preset=$1 options=() targets=()

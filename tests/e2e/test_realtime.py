@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import shutil
 import subprocess
 from decimal import Decimal
 
@@ -359,23 +358,8 @@ def test_a_bad_stream_is_refused(platform, query):
 
 # ---- a client in another language ----
 
-@pytest.fixture(scope="session")
-def npm_ws():
-    """npm's ws, installed once into the build folder."""
-    if not shutil.which("node") or not shutil.which("npm"):
-        pytest.skip("node is not installed")
-    where = ROOT / "build/npm"
-    if not (where / "node_modules/ws").exists():
-        where.mkdir(parents=True, exist_ok=True)
-        done = subprocess.run(["npm", "install", "--no-audit", "--no-fund", "--prefix", where, "ws@8"],
-                              capture_output=True, text=True, timeout=120, check=False)
-        if done.returncode:
-            pytest.skip("npm cannot get ws: " + done.stderr[-200:])
-    return where / "node_modules/ws"
-
-
-def test_npms_ws_trades(platform, ann, npm_ws):
-    done = subprocess.run(["node", ROOT / "tests/e2e/ws_client.mjs", npm_ws, platform.ws(), ann.token, json.dumps(ORDER)],
+def test_npms_ws_trades(platform, ann):
+    done = subprocess.run(["node", ROOT / "tests/node/ws_client.mjs", platform.ws(), ann.token, json.dumps(ORDER)],
                           capture_output=True, text=True, timeout=20, check=False)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["orderId"] == ann.get("/orders/open")["items"][0]["orderId"]

@@ -1,9 +1,8 @@
 // A client in JavaScript, with npm's ws: places an order and shows the events that belong to it.
-// Usage: node ws_client.mjs PATH-OF-WS URL TOKEN ORDER-JSON
-import { createRequire } from "node:module";
+// Usage: node ws_client.mjs URL TOKEN ORDER-JSON
+import WebSocket from "ws";
 
-const [path, url, token, order] = process.argv.slice(2);
-const WebSocket = createRequire(import.meta.url)(path);
+const [url, token, order] = process.argv.slice(2);
 const socket = new WebSocket(url);
 const send = (message) => socket.send(JSON.stringify(message));
 const fail = (why) => { console.error(why); process.exit(1); };
