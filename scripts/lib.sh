@@ -15,7 +15,7 @@ packages_test=(
     libcmocka-dev nng-utils redis-server clang clang-format clang-tidy libclang-rt-14-dev
     python3-pytest python3-requests python3-websockets python3-websocket python3-jwt python3-cryptography openssl procps psmisc
 )
-packages_bench=(libgrpc++-dev protobuf-compiler-grpc)
+packages_bench=(libgrpc++-dev protobuf-compiler-grpc wrk nginx-light)
 
 say() { printf '\033[1m%s\033[0m\n' "== $*" >&2; }
 die() { printf 'error: %s\n' "$*" >&2; exit 1; }
