@@ -53,8 +53,9 @@ static bool read_bits(const char *text, size_t size, unsigned max, unsigned *ret
         if (text[i] < '0' || text[i] > '9') return false;
         bits = bits * 10 + (unsigned)(text[i] - '0');
     }
+    if (bits > max) return false;
     *ret = bits;
-    return bits <= max;
+    return true;
 }
 
 static enum err read_network(const char *text, size_t size, struct network *ret,
