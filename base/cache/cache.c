@@ -135,21 +135,27 @@ enum err cache_increment(struct cache *c, const char *key, int64_t by, int64_t e
     return e ? e : c->ops->increment(c->driver, full.bytes, by, expire_ms, ret_value);
 }
 
+enum err cache_hits(struct cache *c, const char *key, const struct cache_rule *rule, int64_t hits,
+                    struct cache_window *ret)
+{
+    struct full_key full;
+    struct cache_counts counts;
+    const struct cache_ask ask = {.hits = hits, .need = hits ? hits : 1, .rule = *rule};
+    enum err e = make_key(c, key, &full);
+    if (e) return e;
+    if (rule->limit < 1 || rule->limit > CACHE_LIMIT_MAX) return ERR_INVALID;
+    if (rule->window_ms < 1 || rule->window_ms > CACHE_WINDOW_MAX_MS) return ERR_INVALID;
+    if (hits < 0 || hits > rule->limit) return ERR_INVALID;
+    e = c->ops->hit(c->driver, full.bytes, &ask, &counts);
+    if (e) return e == ERR_EXHAUSTED ? ERR_FULL : e;
+    cache_window_tell(&counts, &ask, ret);
+    return counts.allowed ? OK : ERR_EXHAUSTED;
+}
+
 enum err cache_hit(struct cache *c, const char *key, int64_t limit, int64_t window_ms,
                    struct cache_window *ret)
 {
-    struct full_key full;
-    struct cache_hits hits;
-    enum err e = make_key(c, key, &full);
-    if (e) return e;
-    if (limit < 1 || limit > CACHE_LIMIT_MAX) return ERR_INVALID;
-    if (window_ms < 1 || window_ms > CACHE_WINDOW_MAX_MS) return ERR_INVALID;
-    e = c->ops->hit(c->driver, full.bytes, limit, window_ms, &hits);
-    if (e == ERR_EXHAUSTED)
-        *ret = (struct cache_window){limit, 0, window_ms}; /* the cache is full */
-    if (e) return e;
-    cache_window_tell(&hits, limit, window_ms, ret);
-    return hits.allowed ? OK : ERR_EXHAUSTED;
+    return cache_hits(c, key, &(struct cache_rule){limit, window_ms}, 1, ret);
 }
 
 /* ---- sorted sets ---- */
@@ -241,8 +247,9 @@ static enum err deny_key(const char *list, const char *id, char ret[static CACHE
 enum err cache_deny(struct cache *c, const char *list, const char *id, int64_t expire_ms)
 {
     char key[CACHE_KEY_MAX + 1];
+    const struct cache_put values = {.value = {"1", 1}, .expire_ms = expire_ms, .reserved = true};
     enum err e = deny_key(list, id, key);
-    return e ? e : cache_set(c, key, "1", 1, expire_ms);
+    return e ? e : put(c, key, &values);
 }
 
 enum err cache_denied(struct cache *c, const char *list, const char *id, bool *ret)

@@ -1,14 +1,31 @@
 /*
- * Shared short-lived state: strings with expiry, counters, sorted sets, deny lists. Two drivers: in
- * process, and Redis. What is here may vanish at any time; what must not be lost is elsewhere.
+ * Shared short-lived state: strings with expiry, counters, windows, sorted sets, deny lists. Two
+ * drivers: in process, and Redis. What is here may vanish at any time; what must not be lost is
+ * elsewhere.
  *
  * Thread-safe. With Redis every call may block, at most options.timeout_ms. Errors of every call:
+ *
  *   ERR_UNAVAILABLE  it cannot be reached, or did not answer in time (a change may have been made).
- * A broken connection is replaced by the next call; after a failure calls fail at once for a short
- * while, then one tries again ERR_EXHAUSTED    the cache is full, or a set has CACHE_MEMBERS_MAX
- * members ERR_INVALID      a key, value or number over its limit, or a key that holds another kind
- * of value ERR_NO_MEMORY A string, a counter, a window and a sorted set are kinds; cache_get also
- * reads a counter, as decimal text, and cache_set replaces any kind.
+ *                    A broken connection is replaced by the next call; after a failure calls fail
+ *                    at once for a short while, then one tries again.
+ *   ERR_EXHAUSTED    the cache is full, or a set has CACHE_MEMBERS_MAX members
+ *   ERR_INVALID      a key, value or number over its limit, or a key that holds another kind
+ *   ERR_NO_MEMORY
+ *
+ * A string, a counter, a window and a sorted set are kinds; cache_get also reads a counter, as
+ * decimal text, and cache_set replaces any kind.
+ *
+ * What happens when the one in process is full (a Redis does what its maxmemory-policy says, which
+ * should be noeviction; it then refuses as below, but for all kinds alike):
+ *
+ *   windows      have a room of their own: beyond CACHE_WINDOWS_MAX the one that would expire
+ *                soonest is dropped, and its client counts from 0 again
+ *   deny lists   may take all of the other room, and are never dropped before they expire
+ *   the others   may take seven eighths of it, then ERR_EXHAUSTED: what clients can fill keeps
+ *                nobody from being logged out
+ *
+ * Nothing but a window is ever dropped before its time, because an answer that is kept under an
+ * Idempotency-Key is a promise; who makes such promises to clients bounds them per client.
  */
 #ifndef BASE_CACHE_CACHE_H
 #define BASE_CACHE_CACHE_H
@@ -21,21 +38,19 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define CACHE_KEY_MAX     256         /* bytes of a key, without the prefix */
-#define CACHE_VALUE_MAX   (64 * 1024) /* bytes of a value or member */
-#define CACHE_RANGE_MAX   1000        /* members one range returns */
-#define CACHE_MEMBERS_MAX 100000      /* members of one sorted set */
-#define CACHE_SCORE_MAX                                                                            \
-    (1LL << 53) /* Redis keeps scores as doubles: exact up to here, both signs */
+#define CACHE_KEY_MAX       256         /* bytes of a key, without the prefix */
+#define CACHE_VALUE_MAX     (64 * 1024) /* bytes of a value or member */
+#define CACHE_RANGE_MAX     1000        /* members one range returns */
+#define CACHE_MEMBERS_MAX   100000      /* members of one sorted set */
+#define CACHE_SCORE_MAX     (1LL << 53) /* both signs: Redis keeps doubles, exact up to here */
 #define CACHE_EXPIRE_MAX_MS (366LL * 24 * 3600 * 1000)
-#define CACHE_LIMIT_MAX     1000000 /* hits of a window, and */
-#define CACHE_WINDOW_MAX_MS                                                                        \
-    (24 * 3600 * 1000) /* its length: their product is exact in a double                           \
-                        */
+#define CACHE_LIMIT_MAX     1000000            /* hits of a window, and */
+#define CACHE_WINDOW_MAX_MS (24 * 3600 * 1000) /* its length: products are exact in a double */
 
-/* In process: beyond either, what has expired goes, then ERR_EXHAUSTED. */
-#define CACHE_KEYS_MAX  1000000
-#define CACHE_BYTES_MAX (256 * 1024 * 1024) /* keys, values and what it takes to keep them */
+/* In process: keys that are no windows, and bytes of these, their values and what keeps them. */
+#define CACHE_KEYS_MAX    1000000
+#define CACHE_BYTES_MAX   (256 * 1024 * 1024)
+#define CACHE_WINDOWS_MAX 250000 /* in process: at most some 60 MB */
 
 struct cache;
 
@@ -63,8 +78,8 @@ MUST_CHECK enum err cache_set(struct cache *c, const char *key, const void *valu
 /* Only if absent: a lock, a nonce. ERR_EXISTS. */
 MUST_CHECK enum err cache_add(struct cache *c, const char *key, const void *value, size_t size,
                               int64_t expire_ms);
-/* Replaces what is in ret, which must hold CACHE_VALUE_MAX or expect ERR_EXHAUSTED. ERR_NOT_FOUND.
- */
+/* Replaces what is in ret; expect ERR_EXHAUSTED if that holds less than CACHE_VALUE_MAX.
+ * ERR_NOT_FOUND. */
 MUST_CHECK enum err cache_get(struct cache *c, const char *key, struct buf *ret);
 MUST_CHECK enum err cache_delete(struct cache *c, const char *key); /* OK also when absent */
 /* Deletes only while the value is this one: an unlock. ERR_CONFLICT: absent or another's. */
@@ -76,15 +91,27 @@ MUST_CHECK enum err cache_increment(struct cache *c, const char *key, int64_t by
                                     int64_t *ret_value);
 
 /*
- * A sliding window (the current fixed window plus the weighted rest of the last one): counts one
- * hit and says how many are left, or ERR_EXHAUSTED with the milliseconds until one will be allowed
- * (that hit is not counted). ret is set in both cases. Atomic over all processes. 1 <= limit <=
- * CACHE_LIMIT_MAX.
+ * A sliding window (the current fixed window plus the weighted rest of the last one): counts so
+ * many hits and says how many are left; or ERR_EXHAUSTED if they do not fit, all of them, and the
+ * milliseconds until they will. Then none is counted. ret is set in both cases. Atomic over all
+ * processes. ERR_FULL: the cache is full (not ERR_EXHAUSTED here).
+ *
+ * hits 0 asks whether one would fit, and counts none. More than rule->limit is ERR_INVALID: they
+ * would never fit.
  */
+struct cache_rule {
+    int64_t limit;     /* 1 to CACHE_LIMIT_MAX */
+    int64_t window_ms; /* 1 to CACHE_WINDOW_MAX_MS; the same for everybody who uses the key */
+};
 struct cache_window {
     int64_t limit, remaining;
-    int64_t reset_ms; /* remaining 0: until one more is allowed; else until the fixed window ends */
+    /* After ERR_EXHAUSTED: until the hits fit. Else, with remaining 0: until one more fits; else
+     * until the fixed window ends. */
+    int64_t reset_ms;
 };
+MUST_CHECK enum err cache_hits(struct cache *c, const char *key, const struct cache_rule *rule,
+                               int64_t hits, struct cache_window *ret);
+/* One hit. */
 MUST_CHECK enum err cache_hit(struct cache *c, const char *key, int64_t limit, int64_t window_ms,
                               struct cache_window *ret);
 

@@ -19,6 +19,7 @@ struct cache_put {
     struct cache_bytes key, value;
     int64_t expire_ms;
     bool only_if_absent;
+    bool reserved; /* may take the last eighth of the room */
 };
 
 struct cache_range {
@@ -26,8 +27,14 @@ struct cache_range {
     size_t limit;     /* 1 to CACHE_RANGE_MAX */
 };
 
-/* A window's two counts after a hit was decided, and how far into the current window that was. */
-struct cache_hits {
+/* How many hits of what; need is what must fit: hits, or 1 where hits is 0. */
+struct cache_ask {
+    int64_t hits, need;
+    struct cache_rule rule;
+};
+
+/* A window's two counts after the hits were decided, and how far into the current window it was. */
+struct cache_counts {
     int64_t last, current, elapsed_ms;
     bool allowed;
 };
@@ -45,8 +52,8 @@ struct cache_ops {
     enum err (*delete_if)(void *driver, struct cache_bytes key, struct cache_bytes value);
     enum err (*increment)(void *driver, struct cache_bytes key, int64_t by, int64_t expire_ms,
                           int64_t *ret);
-    enum err (*hit)(void *driver, struct cache_bytes key, int64_t limit, int64_t window_ms,
-                    struct cache_hits *ret);
+    enum err (*hit)(void *driver, struct cache_bytes key, const struct cache_ask *ask,
+                    struct cache_counts *ret);
 
     enum err (*sorted_add)(void *driver, struct cache_bytes key, struct cache_bytes member,
                            int64_t score, int64_t expire_ms);
@@ -60,13 +67,13 @@ struct cache_ops {
 extern const struct cache_ops cache_memory_ops, cache_redis_ops;
 
 /*
- * The sliding window's arithmetic. A hit fits while last * (window - elapsed) / window + current +
- * 1 <= limit. All products stay below 2^53, because a Redis script computes the same in doubles.
+ * The sliding window's arithmetic. Hits fit while last * (window - elapsed) / window + current +
+ * need <= limit. All products stay below 2^53, because a Redis script computes the same in doubles.
  */
-bool cache_window_fits(const struct cache_hits *hits, int64_t limit, int64_t window_ms);
-/* What is left, and the milliseconds until one more will fit (until the window ends if one fits
- * now). */
-void cache_window_tell(const struct cache_hits *hits, int64_t limit, int64_t window_ms,
+bool cache_window_fits(const struct cache_counts *counts, const struct cache_rule *rule,
+                       int64_t need);
+/* What is left after the counts were decided, and the milliseconds that cache.h promises. */
+void cache_window_tell(const struct cache_counts *counts, const struct cache_ask *ask,
                        struct cache_window *ret);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * The in-process driver: one table behind one mutex, which is held for a look-up and a copy. Every
+ * The in-process driver: two tables behind one mutex, which is held for a look-up and a copy. Every
  * call also drops a few of what has expired, so that no thread is needed and no call pays for all.
  */
 #include "base/cache/cache_memory.h"
@@ -15,13 +15,14 @@
 
 #define NAME_MAX_BYTES    64 /* of "memory:name" */
 #define SWEEP_PER_CALL    4
+#define RESERVED_PART     8  /* one of so many of the room */
 #define COUNTER_TEXT_SIZE 24 /* of an int64 and the NUL */
 
 struct memory {
     pthread_mutex_t lock;
-    struct table table;
-    size_t bytes;
-    int64_t now_ms; /* when the call that holds the lock began */
+    struct table windows, others; /* a key is in one of them */
+    size_t bytes;                 /* of the others */
+    int64_t now_ms;               /* when the call that holds the lock began */
     struct cache_memory_limits limits;
 
     struct memory *next; /* in `shared`; all below under shared_lock */
@@ -33,16 +34,17 @@ struct memory {
 
 static void forget(struct memory *m, struct entry *e)
 {
-    m->bytes -= e->bytes;
-    table_remove(&m->table, e);
+    bool window = e->kind == ENTRY_WINDOW;
+    if (!window) m->bytes -= e->bytes;
+    table_remove(window ? &m->windows : &m->others, e);
 }
 
 /* Drops at most count expired entries; says whether there was one. */
-static bool sweep(struct memory *m, unsigned count)
+static bool sweep(struct memory *m, const struct table *t, unsigned count)
 {
     bool any = false;
     for (; count > 0; count--) {
-        struct entry *e = table_soonest(&m->table);
+        struct entry *e = table_soonest(t);
         if (!e || e->expires_ms > m->now_ms) break;
         forget(m, e);
         any = true;
@@ -55,7 +57,8 @@ static struct memory *enter(void *driver)
     struct memory *m = driver;
     CHECK(pthread_mutex_lock(&m->lock) == 0);
     m->now_ms = m->limits.clock();
-    (void)sweep(m, SWEEP_PER_CALL);
+    (void)sweep(m, &m->windows, SWEEP_PER_CALL);
+    (void)sweep(m, &m->others, SWEEP_PER_CALL);
     return m;
 }
 
@@ -67,7 +70,8 @@ static enum err leave(struct memory *m, enum err e)
 
 static struct entry *find(struct memory *m, struct cache_bytes key)
 {
-    struct entry *e = table_find(&m->table, key);
+    struct entry *e = table_find(&m->others, key);
+    if (!e) e = table_find(&m->windows, key);
     if (!e || e->expires_ms > m->now_ms) return e;
     forget(m, e);
     return NULL;
@@ -84,11 +88,22 @@ static enum err find_kind(struct memory *m, struct cache_bytes key, enum entry_k
     return OK;
 }
 
-/* Room for so many more keys and bytes; what has expired makes it. */
-static enum err make_room(struct memory *m, size_t keys, size_t bytes)
+/* What new entries need. */
+struct need {
+    size_t keys, bytes;
+    bool reserved; /* may take the last eighth */
+};
+
+/* What has expired makes room; nothing else does. */
+static enum err make_room(struct memory *m, struct need need)
 {
-    while (m->table.count + keys > m->limits.keys_max || m->bytes + bytes > m->limits.bytes_max)
-        if (!sweep(m, 1)) return ERR_EXHAUSTED;
+    size_t keys_max = m->limits.keys_max, bytes_max = m->limits.bytes_max;
+    if (!need.reserved) {
+        keys_max -= keys_max / RESERVED_PART;
+        bytes_max -= bytes_max / RESERVED_PART;
+    }
+    while (m->others.count + need.keys > keys_max || m->bytes + need.bytes > bytes_max)
+        if (!sweep(m, &m->others, 1)) return ERR_EXHAUSTED;
     return OK;
 }
 
@@ -99,13 +114,26 @@ static void account(struct memory *m, struct entry *e, size_t value_bytes)
     m->bytes += e->bytes;
 }
 
-/* A new, empty entry, with room for value_bytes made. */
-static enum err create(struct memory *m, struct cache_bytes key, size_t value_bytes,
-                       int64_t expires_ms, struct entry **ret)
+/* A new, empty entry, with room for it and its value made. */
+static enum err create(struct memory *m, const struct cache_put *put, size_t value_bytes,
+                       struct entry **ret)
 {
-    enum err error = make_room(m, 1, sizeof(struct entry) + key.size + value_bytes);
-    if (!error) error = table_insert(&m->table, key, expires_ms, ret);
+    const struct need need = {1, sizeof(struct entry) + put->key.size + value_bytes, put->reserved};
+    enum err error = make_room(m, need);
+    if (!error) error = table_insert(&m->others, put->key, m->now_ms + put->expire_ms, ret);
     if (!error) account(m, *ret, 0);
+    return error;
+}
+
+/* A new window. When there are too many the one that would expire soonest goes: it has counted
+ * least, or of the shortest. */
+static enum err create_window(struct memory *m, struct cache_bytes key, int64_t expires_ms,
+                              struct entry **ret)
+{
+    while (m->windows.count >= m->limits.windows_max)
+        forget(m, table_soonest(&m->windows));
+    enum err error = table_insert(&m->windows, key, expires_ms, ret);
+    if (!error) (*ret)->kind = ENTRY_WINDOW;
     return error;
 }
 
@@ -128,14 +156,18 @@ static enum err put_locked(struct memory *m, const struct cache_put *put)
     if (!data) return ERR_NO_MEMORY;
     if (put->value.size) memcpy(data, put->value.data, put->value.size);
 
-    int64_t expires_ms = m->now_ms + put->expire_ms;
     enum err error = OK;
+    if (e && e->kind == ENTRY_WINDOW) {
+        forget(m, e);
+        e = NULL;
+    }
     if (e) {
         size_t before = e->bytes, after = sizeof *e + e->key_size + put->value.size;
-        if (after > before) error = make_room(m, 0, after - before); /* e has not expired */
-        if (!error) table_expire(&m->table, e, expires_ms);
+        if (after > before) /* e has not expired */
+            error = make_room(m, (struct need){0, after - before, put->reserved});
+        if (!error) table_expire(&m->others, e, m->now_ms + put->expire_ms);
     } else {
-        error = create(m, put->key, put->value.size, expires_ms, &e);
+        error = create(m, put, put->value.size, &e);
     }
     if (error) return error;
     set_text(m, e, TAKE(data), put->value.size);
@@ -212,7 +244,8 @@ static enum err increment_locked(struct memory *m, struct cache_bytes key, int64
     AUTO_FREE char *text = malloc(COUNTER_TEXT_SIZE);
     if (!text) return ERR_NO_MEMORY;
     int size = snprintf(text, COUNTER_TEXT_SIZE, "%lld", (long long)value);
-    error = e ? OK : create(m, key, COUNTER_TEXT_SIZE, m->now_ms + expire_ms, &e);
+    const struct cache_put put = {.key = key, .expire_ms = expire_ms};
+    error = e ? OK : create(m, &put, COUNTER_TEXT_SIZE, &e);
     if (error) return error;
     set_text(m, e, TAKE(text), (size_t)size);
     *ret = value;
@@ -226,36 +259,50 @@ static enum err memory_increment(void *driver, struct cache_bytes key, int64_t b
     return leave(m, increment_locked(m, key, by, expire_ms, ret));
 }
 
-static enum err memory_hit(void *driver, struct cache_bytes key, int64_t limit, int64_t window_ms,
-                           struct cache_hits *ret)
+/* ---- windows ---- */
+
+/* The counts at this moment, after the hits if they fit. */
+static struct cache_counts count_hits(const struct memory *m, const struct entry *e,
+                                      const struct cache_ask *ask)
+{
+    int64_t number = m->now_ms / ask->rule.window_ms;
+    struct cache_counts counts = {.elapsed_ms = m->now_ms % ask->rule.window_ms};
+    if (e && e->window.number == number) {
+        counts.last = e->window.last;
+        counts.current = e->window.current;
+    } else if (e && e->window.number == number - 1) {
+        counts.last = e->window.current;
+    }
+    counts.allowed = cache_window_fits(&counts, &ask->rule, ask->need);
+    if (counts.allowed) counts.current += ask->hits;
+    return counts;
+}
+
+static enum err hit_locked(struct memory *m, struct cache_bytes key, const struct cache_ask *ask,
+                           struct cache_counts *ret)
+{
+    struct entry *e = NULL;
+    int64_t expires_ms = m->now_ms + 2 * ask->rule.window_ms;
+    enum err error = find_kind(m, key, ENTRY_WINDOW, &e);
+    if (error && error != ERR_NOT_FOUND) return error;
+    struct cache_counts counts = count_hits(m, e, ask);
+    if (counts.allowed && ask->hits) {
+        error = e ? OK : create_window(m, key, expires_ms, &e);
+        if (error) return error;
+        e->window.number = m->now_ms / ask->rule.window_ms;
+        e->window.last = counts.last;
+        e->window.current = counts.current;
+        table_expire(&m->windows, e, expires_ms);
+    }
+    *ret = counts;
+    return OK;
+}
+
+static enum err memory_hit(void *driver, struct cache_bytes key, const struct cache_ask *ask,
+                           struct cache_counts *ret)
 {
     struct memory *m = enter(driver);
-    struct entry *e = NULL;
-    int64_t now = m->now_ms, number = now / window_ms;
-    enum err error = find_kind(m, key, ENTRY_WINDOW, &e);
-    if (error == ERR_NOT_FOUND) {
-        error = create(m, key, 0, now + 2 * window_ms, &e);
-        if (!error) e->kind = ENTRY_WINDOW;
-    }
-    if (error) return leave(m, error);
-
-    struct cache_hits hits = {.elapsed_ms = now % window_ms};
-    if (e->window.number == number) {
-        hits.last = e->window.last;
-        hits.current = e->window.current;
-    } else if (e->window.number == number - 1) {
-        hits.last = e->window.current;
-    }
-    hits.allowed = cache_window_fits(&hits, limit, window_ms);
-    if (hits.allowed) {
-        hits.current++;
-        e->window.number = number;
-        e->window.last = hits.last;
-        e->window.current = hits.current;
-        table_expire(&m->table, e, now + 2 * window_ms);
-    }
-    *ret = hits;
-    return leave(m, OK);
+    return leave(m, hit_locked(m, key, ask, ret));
 }
 
 /* ---- sorted sets ---- */
@@ -273,21 +320,21 @@ static enum err sorted_add_locked(struct memory *m, const struct cache_put *put,
 {
     struct entry *e = NULL;
     size_t bytes = SORTED_MEMBER_BYTES(put->value.size);
-    int64_t expires_ms = m->now_ms + put->expire_ms;
     enum err error = find_kind(m, put->key, ENTRY_SORTED, &e);
     if (error == ERR_NOT_FOUND) {
-        error = create(m, put->key, bytes, expires_ms, &e);
+        error = create(m, put, bytes, &e);
         if (error) return error;
         e->kind = ENTRY_SORTED;
         e->sorted = (struct sorted){0};
     } else if (!error) {
         bool known = sorted_has(&e->sorted, put->value);
         if (!known && e->sorted.count >= CACHE_MEMBERS_MAX) return ERR_EXHAUSTED;
-        if (!known) error = make_room(m, 0, bytes); /* e has not expired: it stays */
+        if (!known)
+            error = make_room(m, (struct need){.bytes = bytes}); /* e has not expired: it stays */
     }
     if (error) return error;
     error = sorted_put(&e->sorted, put->value, score);
-    table_expire(&m->table, e, expires_ms);
+    table_expire(&m->others, e, m->now_ms + put->expire_ms);
     settle(m, e);
     return error;
 }
@@ -376,7 +423,8 @@ enum err cache_memory_new(const struct cache_memory_limits *limits, void **ret)
     struct memory *m = calloc(1, sizeof *m);
     if (!m) return ERR_NO_MEMORY;
     CHECK(pthread_mutex_init(&m->lock, NULL) == 0);
-    table_init(&m->table);
+    table_init(&m->windows);
+    table_init(&m->others);
     m->limits = *limits;
     m->users = 1;
     *ret = m;
@@ -391,7 +439,8 @@ static enum err share(const char *name, struct memory **ret)
         *ret = m;
         return OK;
     }
-    const struct cache_memory_limits limits = {CACHE_KEYS_MAX, CACHE_BYTES_MAX, clock_mono_ms};
+    const struct cache_memory_limits limits = {CACHE_KEYS_MAX, CACHE_BYTES_MAX, CACHE_WINDOWS_MAX,
+                                               clock_mono_ms};
     void *driver;
     enum err e = cache_memory_new(&limits, &driver);
     if (e) return e;
@@ -430,7 +479,8 @@ static void memory_close(void *driver)
     }
     CHECK(pthread_mutex_unlock(&shared_lock) == 0);
     if (!last) return;
-    table_release(&m->table);
+    table_release(&m->windows);
+    table_release(&m->others);
     CHECK(pthread_mutex_destroy(&m->lock) == 0);
     free(m);
 }

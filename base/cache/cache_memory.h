@@ -5,8 +5,8 @@
 #include "base/cache/cache_driver.h"
 
 struct cache_memory_limits {
-    size_t keys_max;
-    size_t bytes_max;
+    size_t keys_max, bytes_max; /* without the windows */
+    size_t windows_max;
     int64_t (*clock)(void); /* monotonic milliseconds; called under the lock */
 };
 

@@ -27,9 +27,10 @@ static const char *const scripts[SCRIPT_COUNT] = {
                          "end\n"
                          "return redis.call('GET', KEYS[1])\n",
 
-    /* limit, window_ms -> allowed, last, current, elapsed_ms: as in cache_window.c */
+    /* limit, window_ms, hits, need -> allowed, last, current, elapsed_ms: as cache_window.c */
     [SCRIPT_HIT] =
         "local limit, window = tonumber(ARGV[1]), tonumber(ARGV[2])\n"
+        "local hits, need = tonumber(ARGV[3]), tonumber(ARGV[4])\n"
         "local time = redis.call('TIME')\n"
         "local now = time[1] * 1000 + math.floor(time[2] / 1000)\n"
         "local number = math.floor(now / window)\n"
@@ -42,10 +43,13 @@ static const char *const scripts[SCRIPT_COUNT] = {
         "  last = tonumber(kept[3])\n"
         "end\n"
         "local weight = last * (window - elapsed) + current * window\n"
-        "if weight + window > limit * window then\n"
+        "if weight + need * window > limit * window then\n"
         "  return {0, last, current, elapsed}\n"
         "end\n"
-        "current = current + 1\n"
+        "if hits == 0 then\n"
+        "  return {1, last, current, elapsed}\n"
+        "end\n"
+        "current = current + hits\n"
         "redis.call('HSET', KEYS[1], 'number', number, 'last', last, 'current', current)\n"
         "redis.call('PEXPIRE', KEYS[1], 2 * window)\n"
         "return {1, last, current, elapsed}\n",
@@ -254,19 +258,21 @@ static enum err redis_increment(void *driver, struct cache_bytes key, int64_t by
     return e ? e : parse_number(reply, ret);
 }
 
-static enum err redis_hit(void *driver, struct cache_bytes key, int64_t limit, int64_t window_ms,
-                          struct cache_hits *ret)
+static enum err redis_hit(void *driver, struct cache_bytes key, const struct cache_ask *ask,
+                          struct cache_counts *ret)
 {
     AUTO_REPLY redisReply *reply = NULL;
     struct redis_command c = script_of(key);
-    redis_arg_number(&c, limit);
-    redis_arg_number(&c, window_ms);
+    redis_arg_number(&c, ask->rule.limit);
+    redis_arg_number(&c, ask->rule.window_ms);
+    redis_arg_number(&c, ask->hits);
+    redis_arg_number(&c, ask->need);
     enum err e = run_script(driver, SCRIPT_HIT, &c, REDIS_REPLY_ARRAY, &reply);
     if (e) return e;
     if (reply->elements != 4) return ERR_UNAVAILABLE;
     for (size_t i = 0; i < 4; i++)
         if (reply->element[i]->type != REDIS_REPLY_INTEGER) return ERR_UNAVAILABLE;
-    *ret = (struct cache_hits){
+    *ret = (struct cache_counts){
         .allowed = reply->element[0]->integer == 1,
         .last = reply->element[1]->integer,
         .current = reply->element[2]->integer,

@@ -238,6 +238,28 @@ static void a_window_takes_its_limit_and_not_one_more(void **state)
     assert_ok(cache_hit(c, "another", 5, CACHE_WINDOW_MAX_MS, &w));
 }
 
+static void several_hits_are_counted_together_or_not_at_all(void **state)
+{
+    const struct cache_rule rule = {5, CACHE_WINDOW_MAX_MS};
+    struct cache *c = *state;
+    struct cache_window w;
+    assert_ok(cache_hits(c, "w", &rule, 3, &w));
+    assert_int_equal(w.remaining, 2);
+    assert_err(cache_hits(c, "w", &rule, 3, &w), ERR_EXHAUSTED);
+    assert_int_equal(w.remaining, 2);
+    assert_ok(cache_hits(c, "w", &rule, 0, &w)); /* asks only */
+    assert_int_equal(w.remaining, 2);
+    assert_ok(cache_hits(c, "w", &rule, 2, &w));
+    assert_int_equal(w.remaining, 0);
+    assert_err(cache_hits(c, "w", &rule, 0, &w), ERR_EXHAUSTED);
+    assert_in_range(w.reset_ms, 1, 2 * CACHE_WINDOW_MAX_MS);
+    assert_ok(cache_hits(c, "fresh", &rule, 0, &w));
+    assert_int_equal(w.remaining, 5);
+    assert_ok(cache_hits(c, "fresh", &rule, 5, &w));
+    assert_err(cache_hits(c, "v", &rule, 6, &w), ERR_INVALID); /* would never fit */
+    assert_err(cache_hits(c, "v", &rule, -1, &w), ERR_INVALID);
+}
+
 static void a_refused_hit_may_come_again_after_the_told_time(void **state)
 {
     struct cache *c = *state;
@@ -534,6 +556,7 @@ static const struct CMUnitTest contract[] = {
     CONTRACT_TEST(the_first_increment_sets_the_expiry),
     CONTRACT_TEST(only_numbers_are_counted),
     CONTRACT_TEST(a_window_takes_its_limit_and_not_one_more),
+    CONTRACT_TEST(several_hits_are_counted_together_or_not_at_all),
     CONTRACT_TEST(a_refused_hit_may_come_again_after_the_told_time),
     CONTRACT_TEST(members_come_in_the_order_of_their_scores),
     CONTRACT_TEST(members_leave_by_name_or_by_score),

@@ -2,9 +2,12 @@
 #include "support/unit.h"
 
 #include "base/cache/cache_memory.h"
+#include "base/cache/cache_table.h"
 
 #include <stdio.h>
 #include <string.h>
+
+#define WINDOWS 3 /* of a small cache */
 
 static int64_t now_ms;
 
@@ -19,7 +22,7 @@ static void *small_cache(size_t keys_max, size_t bytes_max)
 {
     void *driver = NULL;
     now_ms = 1000;
-    const struct cache_memory_limits limits = {keys_max, bytes_max, test_clock};
+    const struct cache_memory_limits limits = {keys_max, bytes_max, WINDOWS, test_clock};
     assert_ok(cache_memory_new(&limits, &driver));
     return driver;
 }
@@ -40,6 +43,13 @@ static enum err get(void *driver, const char *key)
     AUTO_BUF struct buf value;
     buf_init(&value, CACHE_VALUE_MAX);
     return ops->get(driver, bytes(key), &value);
+}
+
+static enum err hit(void *driver, const char *key, int64_t hits, struct cache_rule rule,
+                    struct cache_counts *ret)
+{
+    const struct cache_ask ask = {hits, hits ? hits : 1, rule};
+    return ops->hit(driver, bytes(key), &ask, ret);
 }
 
 static void a_key_lives_until_its_expiry_and_not_longer(void **state)
@@ -63,8 +73,6 @@ static void beyond_the_keys_it_is_full_until_one_expires(void **state)
     assert_ok(put(d, "c", "", 10));
     assert_err(put(d, "d", "", 10), ERR_EXHAUSTED);
     assert_ok(put(d, "a", "again", 30)); /* not a new key */
-    struct cache_hits hits;
-    assert_err(ops->hit(d, bytes("h"), 1, 10, &hits), ERR_EXHAUSTED);
     assert_err(ops->sorted_add(d, bytes("s"), bytes("m"), 1, 10), ERR_EXHAUSTED);
     now_ms += 10;
     assert_ok(put(d, "d", "", 10));
@@ -93,6 +101,70 @@ static void beyond_the_bytes_it_is_full_and_the_old_value_stays(void **state)
     ops->close(d);
 }
 
+static void the_last_eighth_is_kept_for_what_is_reserved(void **state)
+{
+    enum { KEYS = 16 };
+    (void)state;
+    void *d = small_cache(KEYS, 100000);
+    char key[16];
+    for (int i = 0; i < KEYS; i++) {
+        (void)snprintf(key, sizeof key, "k%d", i);
+        assert_err(put(d, key, "v", 50), i < KEYS - KEYS / 8 ? OK : ERR_EXHAUSTED);
+    }
+    for (int i = 0; i < 3; i++) {
+        (void)snprintf(key, sizeof key, "r%d", i);
+        const struct cache_put p = {bytes(key), bytes("v"), .expire_ms = 50, .reserved = true};
+        assert_err(ops->put(d, &p), i < KEYS / 8 ? OK : ERR_EXHAUSTED);
+    }
+    ops->close(d);
+
+    size_t one = sizeof(struct entry) + 1;
+    d = small_cache(KEYS, 8 * one); /* bytes: the same */
+    for (key[0] = 'a', key[1] = 0; key[0] < 'a' + 7; key[0]++)
+        assert_ok(put(d, key, "", 50));
+    assert_err(put(d, "l", "", 50), ERR_EXHAUSTED);
+    const struct cache_put p = {bytes("l"), bytes(""), .expire_ms = 50, .reserved = true};
+    assert_ok(ops->put(d, &p));
+    ops->close(d);
+}
+
+static void a_full_cache_counts_on_and_too_many_windows_drop_the_one_that_ends_first(void **state)
+{
+    (void)state;
+    void *d = small_cache(1, 10000);
+    struct cache_counts hits;
+    assert_ok(put(d, "k", "", 100000));
+    assert_err(put(d, "l", "", 100000), ERR_EXHAUSTED);
+    assert_ok(hit(d, "long", 1, (struct cache_rule){2, 5000}, &hits));
+    assert_ok(hit(d, "short", 1, (struct cache_rule){2, 1000}, &hits));
+    assert_ok(hit(d, "third", 1, (struct cache_rule){2, 5000}, &hits));
+    assert_ok(hit(d, "fourth", 1, (struct cache_rule){2, 5000}, &hits)); /* short has gone */
+    assert_ok(hit(d, "long", 0, (struct cache_rule){2, 5000}, &hits));
+    assert_int_equal(hits.current, 1);
+    assert_ok(hit(d, "short", 0, (struct cache_rule){2, 1000}, &hits));
+    assert_int_equal(hits.current, 0);
+    assert_ok(get(d, "k"));
+    ops->close(d);
+}
+
+static void a_window_becomes_a_text_and_goes_by_its_key(void **state)
+{
+    (void)state;
+    void *d = small_cache(10, 10000);
+    struct cache_counts hits;
+    for (int i = 0; i < WINDOWS + 2; i++) {
+        assert_ok(hit(d, "w", 1, (struct cache_rule){1, 5000}, &hits));
+        assert_ok(put(d, "w", "now a text", 100));
+        assert_ok(get(d, "w"));
+        assert_err(hit(d, "w", 1, (struct cache_rule){1, 5000}, &hits), ERR_INVALID);
+        assert_ok(ops->remove(d, bytes("w")));
+        assert_ok(hit(d, "w", 1, (struct cache_rule){1, 5000}, &hits));
+        assert_true(hits.allowed);
+        assert_ok(ops->remove(d, bytes("w")));
+    }
+    ops->close(d);
+}
+
 static void members_count_as_bytes(void **state)
 {
     (void)state;
@@ -115,7 +187,7 @@ static void every_call_sweeps_a_few_of_what_expired(void **state)
 {
     enum { KEYS = 100 };
     (void)state;
-    void *d = small_cache(KEYS + 1, 100000);
+    void *d = small_cache(2 * KEYS, 100000);
     char key[16];
     for (int i = 0; i < KEYS; i++) {
         (void)snprintf(key, sizeof key, "k%d", i);
@@ -136,22 +208,22 @@ static void a_window_slides_with_the_clock(void **state)
 {
     (void)state;
     void *d = small_cache(10, 10000);
-    struct cache_hits hits;
+    struct cache_counts hits;
     now_ms = 10000;
     for (int i = 0; i < 10; i++) {
-        assert_ok(ops->hit(d, bytes("k"), 10, 1000, &hits));
+        assert_ok(hit(d, "k", 1, (struct cache_rule){10, 1000}, &hits));
         assert_true(hits.allowed);
     }
-    assert_ok(ops->hit(d, bytes("k"), 10, 1000, &hits));
+    assert_ok(hit(d, "k", 1, (struct cache_rule){10, 1000}, &hits));
     assert_false(hits.allowed);
     now_ms = 11099; /* 9.01 of 10 */
-    assert_ok(ops->hit(d, bytes("k"), 10, 1000, &hits));
+    assert_ok(hit(d, "k", 1, (struct cache_rule){10, 1000}, &hits));
     assert_false(hits.allowed);
     now_ms = 11100;
-    assert_ok(ops->hit(d, bytes("k"), 10, 1000, &hits));
+    assert_ok(hit(d, "k", 1, (struct cache_rule){10, 1000}, &hits));
     assert_true(hits.allowed);
     now_ms = 13000; /* both windows are over */
-    assert_ok(ops->hit(d, bytes("k"), 10, 1000, &hits));
+    assert_ok(hit(d, "k", 1, (struct cache_rule){10, 1000}, &hits));
     assert_int_equal(hits.last + hits.current, 1);
     ops->close(d);
 }
@@ -250,6 +322,9 @@ int main(void)
         cmocka_unit_test(a_key_lives_until_its_expiry_and_not_longer),
         cmocka_unit_test(beyond_the_keys_it_is_full_until_one_expires),
         cmocka_unit_test(beyond_the_bytes_it_is_full_and_the_old_value_stays),
+        cmocka_unit_test(the_last_eighth_is_kept_for_what_is_reserved),
+        cmocka_unit_test(a_full_cache_counts_on_and_too_many_windows_drop_the_one_that_ends_first),
+        cmocka_unit_test(a_window_becomes_a_text_and_goes_by_its_key),
         cmocka_unit_test(members_count_as_bytes),
         cmocka_unit_test(every_call_sweeps_a_few_of_what_expired),
         cmocka_unit_test(a_window_slides_with_the_clock),
