@@ -223,7 +223,7 @@ static enum err set_int(const struct config_key *key, const char *text,
     }
     return config_refuse(detail, is_number ? ERR_RANGE : ERR_INVALID, place, key->key,
                          "must be a whole number from %" PRId64 " to %" PRId64 ", not \"%.40s\"",
-                         key->min, key->max, key->secret ? "***" : text);
+                         key->min, key->max, key->flags & CONFIG_SECRET ? "***" : text);
 }
 
 static enum err set_string(const struct config_key *key, const char *text,
@@ -254,7 +254,8 @@ enum err config_set(const struct config_key *key, const char *text,
     bool is_true = strcmp(text, "true") == 0;
     if (!is_true && strcmp(text, "false") != 0)
         return config_refuse(detail, ERR_INVALID, place, key->key,
-                             "must be true or false, not \"%.40s\"", key->secret ? "***" : text);
+                             "must be true or false, not \"%.40s\"",
+                             key->flags & CONFIG_SECRET ? "***" : text);
     value->number = is_true;
     return OK;
 }
@@ -355,4 +356,34 @@ int64_t config_item_int(const struct config *c, const char *key, size_t index)
 bool config_item_bool(const struct config *c, const char *key, size_t index)
 {
     return item_of(c, key, CONFIG_BOOL, index)->number;
+}
+
+static bool same_value(const struct config_key *key, const struct config_value *a,
+                       const struct config_value *b)
+{
+    return key->type == CONFIG_STRING ? strcmp(a->text, b->text) == 0 : a->number == b->number;
+}
+
+/* The setting of that index, and if it is a list, all its elements. */
+static bool same_setting(const struct config *a, const struct config *b, size_t index)
+{
+    const struct setting *left = &a->settings[index], *right = &b->settings[index];
+    if (left->key->type != CONFIG_LIST) return same_value(left->key, &left->value, &right->value);
+    if (left->count != right->count) return false;
+    for (size_t i = 0; i < a->settings_count; i++) {
+        const struct setting *s = &a->settings[i];
+        for (size_t item = 0; s->list == left && item < left->count; item++)
+            if (!same_value(s->key, &s->items[item], &b->settings[i].items[item])) return false;
+    }
+    return true;
+}
+
+const struct config_key *config_changed(const struct config *a, const struct config *b,
+                                        const struct config_key *after)
+{
+    CHECK(a->settings[0].key == b->settings[0].key); /* one schema */
+    size_t i = after ? (size_t)(after - a->settings[0].key) + 1 : 0;
+    for (; i < a->settings_count; i++)
+        if (!a->settings[i].list && !same_setting(a, b, i)) return a->settings[i].key;
+    return NULL;
 }

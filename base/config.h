@@ -36,7 +36,12 @@ struct config_key {
     int64_t min, max; /* of an int (min < max); of a string's length in bytes (max 0: 4096); of a
                          list's elements (max 0: CONFIG_LIST_MAX) */
     const char *help; /* one sentence, with the unit */
-    bool secret;      /* shown as "***" by config_dump, and in no message */
+    unsigned flags;   /* CONFIG_SECRET, CONFIG_RELOAD */
+};
+
+enum {
+    CONFIG_SECRET = 1, /* shown as "***" by config_dump, and in no message */
+    CONFIG_RELOAD = 2, /* may change while the platform runs (SIGHUP) */
 };
 
 #define CONFIG_FILE_SIZE_MAX ((size_t)1024 * 1024)
@@ -74,6 +79,13 @@ size_t config_count(const struct config *c, const char *list);
 const char *config_item_string(const struct config *c, const char *key, size_t index);
 int64_t config_item_int(const struct config *c, const char *key, size_t index);
 bool config_item_bool(const struct config *c, const char *key, size_t index);
+
+/*
+ * What differs between two configurations of the same schema: the first key behind `after` (NULL:
+ * the first of all) whose value is another, a list counting as one; NULL: there is no further one.
+ */
+const struct config_key *config_changed(const struct config *a, const struct config *b,
+                                        const struct config_key *after);
 
 /* The effective configuration as YAML, secrets hidden; every key with its help as a comment. But
  * for the secrets, config_load reads it back as the same. ERR_EXHAUSTED, ERR_NO_MEMORY: out's

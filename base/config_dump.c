@@ -51,7 +51,8 @@ static void add_text(struct buf *out, const char *text)
 
 static void add_value(struct buf *out, const struct config_key *key, const struct config_value *v)
 {
-    bool hidden = key->secret && (key->type != CONFIG_STRING || v->text[0]); /* "" is none, shown */
+    bool hidden = (key->flags & CONFIG_SECRET) &&
+                  (key->type != CONFIG_STRING || v->text[0]); /* "" is none, shown */
     if (hidden)
         (void)buf_add_text(out, "\"***\"");
     else if (key->type == CONFIG_INT)
@@ -63,13 +64,14 @@ static void add_value(struct buf *out, const struct config_key *key, const struc
     (void)buf_add_char(out, '\n');
 }
 
-/* "threads that run handlers (1 to 256, default 4)" */
+/* "threads that run handlers (1 to 256, default 4) (reload)" */
 static void add_help(struct buf *out, const struct config_key *key)
 {
     (void)buf_add_text(out, key->help);
     if (key->type == CONFIG_INT)
         (void)buf_add_format(out, " (%" PRId64 " to %" PRId64 "%s%s)", key->min, key->max,
                              key->fallback ? ", default " : "", key->fallback ? key->fallback : "");
+    if (key->flags & CONFIG_RELOAD) (void)buf_add_text(out, " (reload)");
     (void)buf_add_char(out, '\n');
 }
 

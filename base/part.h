@@ -34,6 +34,22 @@ struct part_ops {
     enum err (*ready)(void *part, struct err_detail *detail);
     /* Stops accepting, finishes what runs (at most grace_ms), releases everything. Accepts NULL. */
     void (*stop)(void *part, int64_t grace_ms);
+    /*
+     * Reload, in two steps so that all parts change or none does; one thread calls them, beside all
+     * that runs. NULL both: none of the part's keys is CONFIG_RELOAD. Only those can differ from
+     * what start saw; what was borrowed from env->config stays as it is until the last part stops.
+     *
+     * prepare judges `next` and makes what the change needs; nothing changes yet, and it blocks for
+     * no more than memory. An error refuses the whole reload: detail names the key and what would
+     * be right. `next` is valid for this call only: copy. finish, later, puts *ret_change into
+     * place (accept), which cannot fail, or throws it away; it frees the change either way.
+     */
+    enum err (*reload_prepare)(void *part, const struct config *next, void **ret_change,
+                               struct err_detail *detail);
+    void (*reload_finish)(void *part, void *change, bool accept);
+    /* From now on ready says no, and everything goes on: whoever sends work here is to notice.
+     * Returns how many milliseconds that takes, before stop is called. NULL: none. */
+    int64_t (*drain)(void *part);
 };
 
 /*
@@ -46,27 +62,32 @@ struct part_ops {
  *   wallet.workers, wallet.inflight_max  of its RPC server
  */
 #define PART_KEYS(part, port)                                                                      \
-    {part ".rpc", CONFIG_STRING, "inproc://" part, 1, 1024, "RPC URLs of " part, false},           \
+    {part ".rpc", CONFIG_STRING, "inproc://" part, 1, 1024, "RPC URLs of " part, 0},               \
         {part ".listen",                                                                           \
          CONFIG_STRING,                                                                            \
          "inproc://" part ",tcp://127.0.0.1:" port,                                                \
          1,                                                                                        \
          1024,                                                                                     \
          "RPC URLs that " part " listens on",                                                      \
-         false},                                                                                   \
-        {part ".events",        CONFIG_STRING, "inproc://" part ".events", 1, 1024,                \
-         "event URLs of " part, false},                                                            \
+         0},                                                                                       \
+        {part ".events",                                                                           \
+         CONFIG_STRING,                                                                            \
+         "inproc://" part ".events",                                                               \
+         1,                                                                                        \
+         1024,                                                                                     \
+         "event URLs of " part,                                                                    \
+         0},                                                                                       \
         {part ".events_listen",                                                                    \
          CONFIG_STRING,                                                                            \
          "inproc://" part ".events",                                                               \
          1,                                                                                        \
          1024,                                                                                     \
          "event URLs that " part " listens on",                                                    \
-         false},                                                                                   \
-        {part ".workers", CONFIG_INT, "4", 1, 256, "threads that run RPC handlers", false},        \
+         0},                                                                                       \
+        {part ".workers", CONFIG_INT, "4", 1, 256, "threads that run RPC handlers", 0},            \
     {                                                                                              \
         part ".inflight_max", CONFIG_INT, "512", 1, RPC_INFLIGHT_MAX,                              \
-            "RPC calls in flight; beyond that they are refused", false                             \
+            "RPC calls in flight; beyond that they are refused", 0                                 \
     }
 
 /* The keys of the whole platform (data directory, store, cache, TLS, log level); main.c's first

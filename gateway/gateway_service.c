@@ -291,4 +291,8 @@ static enum err gateway_ready(void *part, struct err_detail *detail)
     return health_ready(((struct gateway *)part)->health, detail);
 }
 
-const struct part_ops gateway_part = {"gateway", keys, gateway_start, gateway_ready, gateway_stop};
+const struct part_ops gateway_part = {.name = "gateway",
+                                     .config = keys,
+                                     .start = gateway_start,
+                                     .ready = gateway_ready,
+                                     .stop = gateway_stop};

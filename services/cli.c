@@ -57,14 +57,18 @@ static struct config_key *join_schema(void)
     return schema;
 }
 
+enum err cli_read_config(const struct cli *cli, struct config **ret, struct err_detail *detail)
+{
+    struct config_sources sources = {cli->config_file, environ, cli->overrides};
+    return config_load(cli->schema, &sources, ret, detail);
+}
+
 enum err cli_load_config(struct cli *cli, struct err_detail *detail)
 {
-    const char *file = cli->config_file;
-    if (!file && access(DEFAULT_CONFIG, R_OK) == 0) file = DEFAULT_CONFIG;
+    if (!cli->config_file && access(DEFAULT_CONFIG, R_OK) == 0) cli->config_file = DEFAULT_CONFIG;
     cli->schema = join_schema();
     if (!cli->schema) return err_set(detail, ERR_NO_MEMORY, "out of memory");
-    struct config_sources sources = {file, environ, cli->overrides};
-    enum err e = config_load(cli->schema, &sources, &cli->config, detail);
+    enum err e = cli_read_config(cli, &cli->config, detail);
     if (e) {
         free(cli->schema);
         cli->schema = NULL;

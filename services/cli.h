@@ -29,8 +29,11 @@ struct cli_command {
 
 extern const struct part_ops *const cli_parts[]; /* in the order of their start, NULL-terminated */
 
-/* Joins the parts' keys and loads file, environment and flags. */
+/* Joins the parts' keys and loads file, environment and flags. Errors: config_load's. */
 MUST_CHECK enum err cli_load_config(struct cli *cli, struct err_detail *detail);
+/* Loads them again, as they are now; the caller frees, before cli's schema. */
+MUST_CHECK enum err cli_read_config(const struct cli *cli, struct config **ret,
+                                    struct err_detail *detail);
 
 /* "tradepost: ..." on stderr; returns status. */
 int cli_fail(int status, const char *format, ...) PRINTF_LIKE(2, 3);

@@ -45,6 +45,10 @@ static void print_help(void)
         "  --help                print this and exit\n\n"
         "Every key can also be set by the environment: TRADEPOST_WALLET_WORKERS=8 is\n"
         "wallet.workers; TRADEPOST_CACHE_URL_FILE=F reads the value from a file.\n"
+        "SIGHUP makes a running platform read all of that again: it takes what changed, or keeps\n"
+        "what it has and logs why. Keys marked (reload) by --dump-config can change so; the "
+        "others\n"
+        "need a restart. SIGTERM stops it: requests are finished, exit within 10 seconds.\n"
         "Exit status: 0 done, 1 failed, 2 wrong usage or configuration.\n");
 }
 

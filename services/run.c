@@ -1,9 +1,11 @@
 /*
- * `tradepost run`: starts the parts of the target in order, waits for a signal, stops them in
- * reverse. SIGTERM and SIGINT: stop accepting, finish, exit 0 within STOP_MS; a part that hangs is
- * cut off then.
+ * `tradepost run`: starts the parts of the target in order, waits for signals, stops the parts in
+ * reverse. SIGHUP: reload. SIGTERM and SIGINT: say not ready, for as long as a part asks for; then
+ * stop accepting, finish, exit 0 within STOP_MS. A part that hangs is cut off then, and a second
+ * SIGTERM or SIGINT ends the process at once.
  */
 #include "cli.h"
+#include "reload.h"
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -17,12 +19,6 @@
 
 #define STOP_MS  10000 /* from the signal to the exit */
 #define GRACE_MS 5000  /* of that, for calls in flight */
-
-struct running {
-    const struct part_ops *ops[PARTS_MAX];
-    void *part[PARTS_MAX];
-    size_t count;
-};
 
 static bool in_list(const char *list, const char *name)
 {
@@ -74,45 +70,108 @@ static enum err start_all(struct running *r, const struct part_env *env, size_t 
     return OK;
 }
 
+/* ---- signals: blocked in every thread, and taken here ---- */
+
+static sigset_t set_of(const int *numbers)
+{
+    sigset_t set;
+    (void)sigemptyset(&set);
+    for (; *numbers; numbers++)
+        (void)sigaddset(&set, *numbers);
+    return set;
+}
+
+static const int stop_signals[] = {SIGTERM, SIGINT, 0};
+static const int all_signals[] = {SIGTERM, SIGINT, SIGHUP, 0};
+
+/* Whatever still runs is cut off: a kill loses nothing that was acknowledged. */
+_Noreturn static void end_at_once(const char *why)
+{
+    LOG_LINE(LOG_ERROR, "tradepost", "ended at once; what was acknowledged is durable",
+             LOG_TEXT("detail", why));
+    _exit(CLI_EXIT_FAILED);
+}
+
+/* Waits so long; ends the process if it is told to stop meanwhile, which it has been before. */
+static void wait_or_end(int64_t wait_ms)
+{
+    const sigset_t set = set_of(stop_signals);
+    int64_t until_ms = clock_mono_ms() + wait_ms;
+    for (int64_t left_ms; (left_ms = until_ms - clock_mono_ms()) > 0;) {
+        struct timespec wait = {.tv_sec = left_ms / 1000, .tv_nsec = left_ms % 1000 * 1000000};
+        if (sigtimedwait(&set, NULL, &wait) > 0) end_at_once("told twice to stop");
+    }
+}
+
 /* nng's close has been seen to hang: whatever happens, the process ends. */
 static void *watchdog(void *arg)
 {
     (void)arg;
-    int64_t end_ms = clock_mono_ms() + STOP_MS;
-    for (int64_t left; (left = end_ms - clock_mono_ms()) > 0;) {
-        struct timespec wait = {.tv_sec = left / 1000, .tv_nsec = left % 1000 * 1000000};
-        (void)nanosleep(&wait, NULL);
+    wait_or_end(STOP_MS);
+    end_at_once("a part did not stop in time");
+}
+
+/* The configuration that counts: the one of the start, or one that was reloaded since. What parts
+ * borrowed is the first one's. */
+struct effective {
+    struct cli *cli;
+    struct config *reloaded; /* owned; NULL: still the first */
+};
+
+static void reload_config(const struct running *r, struct effective *c)
+{
+    struct err_detail detail = {0};
+    struct config *next = NULL;
+    AUTO_BUF struct buf changed;
+    buf_init(&changed, CONFIG_FILE_SIZE_MAX);
+    enum err e = cli_read_config(c->cli, &next, &detail);
+    if (!e) e = reload(r, c->reloaded ? c->reloaded : c->cli->config, next, &changed, &detail);
+    if (e) {
+        config_free(next);
+        LOG_LINE(LOG_ERROR, "tradepost", "reload refused, nothing has changed",
+                 LOG_TEXT("error", err_word(e)),
+                 LOG_TEXT("detail", detail.text[0] ? detail.text : err_text(e)));
+        return;
     }
-    static const char line[] = "tradepost: a part did not stop in time; what was acknowledged is "
-                               "durable\n";
-    (void)!write(STDERR_FILENO, line, sizeof line - 1);
-    _exit(CLI_EXIT_FAILED);
+    config_free(c->reloaded);
+    c->reloaded = next;
+    LOG_LINE(log_enabled(LOG_INFO) ? LOG_INFO : LOG_WARN, "tradepost", "reloaded",
+             LOG_TEXT("changed", changed.data)); /* who asked for it wants to know */
 }
 
-static void wait_for_signal(const sigset_t *signals)
+/* Until a signal to stop. */
+static void wait_for_stop(const struct running *r, struct cli *cli)
 {
+    const sigset_t set = set_of(all_signals);
+    struct effective config = {.cli = cli};
     int number = 0;
-    while (sigwait(signals, &number))
-        continue;
+    while (number != SIGTERM && number != SIGINT)
+        if (!sigwait(&set, &number) && number == SIGHUP) reload_config(r, &config);
+    config_free(config.reloaded);
     LOG_LINE(LOG_INFO, "tradepost", "stopping", LOG_TEXT("signal", strsignal(number)));
-    pthread_t thread;
-    if (pthread_create(&thread, NULL, watchdog, NULL) == 0) (void)pthread_detach(thread);
 }
 
-static int serve(struct running *r, const struct part_env *env)
+/* Not ready from now on, and still serving, as long as the part that asks for the longest. */
+static void drain(const struct running *r)
 {
-    sigset_t signals;
-    (void)sigemptyset(&signals);
-    (void)sigaddset(&signals, SIGTERM);
-    (void)sigaddset(&signals, SIGINT);
-    (void)pthread_sigmask(SIG_BLOCK, &signals, NULL); /* inherited by every thread from here on */
-    (void)signal(SIGPIPE, SIG_IGN);
+    int64_t longest_ms = 0;
+    for (size_t i = 0; i < r->count; i++) {
+        int64_t wait_ms = r->ops[i]->drain ? r->ops[i]->drain(r->part[i]) : 0;
+        if (wait_ms > longest_ms) longest_ms = wait_ms;
+    }
+    wait_or_end(longest_ms);
+}
 
+static int serve(struct running *r, struct cli *cli, const struct part_env *env)
+{
     size_t started = 0;
     enum err e = start_all(r, env, &started);
     if (!e) {
         LOG_LINE(LOG_INFO, "tradepost", "serving", LOG_TEXT("version", TRADEPOST_VERSION));
-        wait_for_signal(&signals);
+        wait_for_stop(r, cli);
+        drain(r);
+        pthread_t thread;
+        if (pthread_create(&thread, NULL, watchdog, NULL) == 0) (void)pthread_detach(thread);
     }
     stop_all(r, started);
     return e ? CLI_EXIT_FAILED : 0;
@@ -127,12 +186,15 @@ int run_command(struct cli *cli)
     if (!pick(cli->target, &r))
         return cli_fail(CLI_EXIT_USAGE, "--target=%s names a part that there is not; see --help",
                         cli->target);
-    if (log_level_parse(config_string(cli->config, "log.level"), &level))
-        return cli_fail(CLI_EXIT_USAGE, "log.level must be debug, info, warn or error");
+    if (reload_log_level(cli->config, &level, &detail))
+        return cli_fail(CLI_EXIT_USAGE, "%s", detail.text);
     log_set_level(level);
+    const sigset_t signals = set_of(all_signals);
+    (void)pthread_sigmask(SIG_BLOCK, &signals, NULL); /* inherited by every thread from here on */
+    (void)signal(SIGPIPE, SIG_IGN);
     if (part_env_open(cli->config, &env, &detail))
         return cli_fail(CLI_EXIT_FAILED, "%s", detail.text);
-    int status = serve(&r, env);
+    int status = serve(&r, cli, env);
     part_env_close(env);
     return status;
 }

@@ -173,4 +173,8 @@ static enum err users_start(const struct part_env *env, void **ret, struct err_d
     return OK;
 }
 
-const struct part_ops users_part = {"users", keys, users_start, users_ready, users_stop};
+const struct part_ops users_part = {.name = "users",
+                                     .config = keys,
+                                     .start = users_start,
+                                     .ready = users_ready,
+                                     .stop = users_stop};

@@ -336,4 +336,8 @@ static enum err wallet_start(const struct part_env *env, void **ret, struct err_
     return OK;
 }
 
-const struct part_ops wallet_part = {"wallet", keys, wallet_start, wallet_ready, wallet_stop};
+const struct part_ops wallet_part = {.name = "wallet",
+                                     .config = keys,
+                                     .start = wallet_start,
+                                     .ready = wallet_ready,
+                                     .stop = wallet_stop};

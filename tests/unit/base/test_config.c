@@ -10,8 +10,8 @@
 static const struct config_key schema[] = {
     {"log.level", CONFIG_STRING, "info", 1, 16, "least level that is logged", false},
     {"wallet.queue_max", CONFIG_INT, "512", 1, 4096, "commands that may wait", false},
-    {"wallet.key", CONFIG_STRING, "", 0, 64, "key that signs", true},
-    {"wallet.pin", CONFIG_INT, "0", 0, 9999, "number that opens", true},
+    {"wallet.key", CONFIG_STRING, "", 0, 64, "key that signs", CONFIG_SECRET},
+    {"wallet.pin", CONFIG_INT, "0", 0, 9999, "number that opens", CONFIG_SECRET},
     {"wallet.audit", CONFIG_BOOL, "true", 0, 0, "whether acts are recorded", false},
     {"users.mail.host", CONFIG_STRING, "localhost", 0, 0, "mail server", false},
     {"assets[]", CONFIG_LIST, "[{name: EUR, scale: 2}]", 0, 3, "assets that are kept", false},
@@ -424,6 +424,38 @@ static void a_mistake_in_a_flag_is_told(void **state)
     }
 }
 
+static void what_differs_is_found_in_the_order_of_the_schema(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *before, *after, *changed;
+    } cases[] = {
+        {"", "", ""},
+        {"", "log: {level: info}", ""}, /* the default, written out */
+        {"", "log: {level: warn}", "log.level "},
+        {"wallet: {audit: true}", "wallet: {audit: false}", "wallet.audit "},
+        {"signed: 5", "log: {level: x}\nwallet: {key: k, pin: 7, queue_max: 9}",
+         "log.level wallet.queue_max wallet.key wallet.pin signed "},
+        {"assets: [{name: EUR, scale: 2}]", "", ""},
+        {"assets: [{name: EUR, scale: 2}]", "assets: [{name: EUR, scale: 3}]", "assets[] "},
+        {"assets: [{name: EUR}]", "assets: [{name: CHF}]", "assets[] "},
+        {"assets: [{name: EUR}, {name: CHF}]", "assets: [{name: EUR}]", "assets[] "},
+        {"assets: [{name: EUR}]", "assets: [{name: EUR, fee: {fixed: true}}]", "assets[] "},
+        {"assets: []", "assets: [{name: EUR}]", "assets[] "},
+        {"markets: []", "markets: [{symbol: A}, {symbol: B}]", "markets[] "},
+        {"markets: [{symbol: A}, {symbol: B}]", "markets: [{symbol: A}, {symbol: B}]", ""},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct config *before = loaded_yaml(cases[i].before), *after = loaded_yaml(cases[i].after);
+        char found[256] = "";
+        for (const struct config_key *k = NULL; (k = config_changed(before, after, k));)
+            (void)snprintf(found + strlen(found), sizeof found - strlen(found), "%s ", k->key);
+        assert_string_equal(found, cases[i].changed);
+        config_free(before);
+        config_free(after);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -441,6 +473,7 @@ int main(void)
         cmocka_unit_test(a_mistake_in_the_environment_is_told_with_the_variable),
         cmocka_unit_test(a_secret_comes_from_a_file_without_its_last_newline),
         cmocka_unit_test(a_mistake_in_a_flag_is_told),
+        cmocka_unit_test(what_differs_is_found_in_the_order_of_the_schema),
     };
     return cmocka_run_group_tests(tests, make_directory, remove_directory);
 }

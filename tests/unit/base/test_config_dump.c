@@ -8,16 +8,16 @@
 
 static const struct config_key schema[] = {
     {"wallet.queue_max", CONFIG_INT, "512", 1, 4096, "commands that may wait", false},
-    {"wallet.key", CONFIG_STRING, "", 0, 64, "key that signs", true},
-    {"wallet.pin", CONFIG_INT, "0", 0, 9999, "number that opens", true},
+    {"wallet.key", CONFIG_STRING, "", 0, 64, "key that signs", CONFIG_SECRET},
+    {"wallet.pin", CONFIG_INT, "0", 0, 9999, "number that opens", CONFIG_SECRET},
     {"wallet.mail.host", CONFIG_STRING, "localhost", 0, 0, "mail server", false},
-    {"audit", CONFIG_BOOL, "true", 0, 0, "whether acts are recorded", false},
-    {"wallet.mail.port", CONFIG_INT, "25", 1, 65535, "port of the mail server", false},
+    {"audit", CONFIG_BOOL, "true", 0, 0, "whether acts are recorded", CONFIG_RELOAD},
+    {"wallet.mail.port", CONFIG_INT, "25", 1, 65535, "port of the mail server", CONFIG_RELOAD},
     {"assets[]", CONFIG_LIST, "[{name: EUR}]", 0, 0, "assets that are kept", false},
     {"assets[].name", CONFIG_STRING, NULL, 1, 64, "name of the asset", false},
     {"assets[].scale", CONFIG_INT, "8", 0, 18, "decimals of the asset", false},
     {"assets[].fee.fixed", CONFIG_BOOL, "false", 0, 0, "whether its fee is fixed", false},
-    {"assets[].token", CONFIG_STRING, "", 0, 64, "key of the asset's chain", true},
+    {"assets[].token", CONFIG_STRING, "", 0, 64, "key of the asset's chain", CONFIG_SECRET},
     {"empty.markets[]", CONFIG_LIST, NULL, 0, 0, "markets that are open", false},
     {"empty.markets[].symbol", CONFIG_STRING, NULL, 1, 16, "symbol of the market", false},
     {.key = NULL},
@@ -57,9 +57,9 @@ static void the_dump_shows_every_key_with_its_help(void **state)
                               "  mail:\n"
                               "    # mail server\n"
                               "    host: \"localhost\"\n"
-                              "    # port of the mail server (1 to 65535, default 25)\n"
+                              "    # port of the mail server (1 to 65535, default 25) (reload)\n"
                               "    port: 25\n"
-                              "# whether acts are recorded\n"
+                              "# whether acts are recorded (reload)\n"
                               "audit: true\n"
                               "# assets that are kept\n"
                               "#   name: name of the asset\n"
