@@ -159,6 +159,15 @@ MUST_CHECK enum err store_delete_many(struct store *s, const char *collection, c
 MUST_CHECK enum err store_count(struct store *s, const char *collection, const bson_t *filter,
                                 uint64_t *ret);
 
+/*
+ * A field of a document that was read, for who wrote it: false if it is absent, of another type, or
+ * does not fit (a text with its NUL), and then the document is damaged; ret is untouched. Pure.
+ */
+MUST_CHECK bool store_text(const bson_t *document, const char *name, char *ret, size_t ret_size);
+MUST_CHECK bool store_int(const bson_t *document, const char *name, int64_t *ret); /* an int64 */
+MUST_CHECK bool store_binary(const bson_t *document, const char *name, void *ret, size_t size_max,
+                             size_t *ret_size);
+
 /* For tests: the n-th call from now fails with ERR_UNAVAILABLE before it does anything; 0: none. */
 void store_fail_nth(struct store *s, unsigned n);
 

@@ -23,38 +23,17 @@ const struct store_collection users_collections[] = {
     {0},
 };
 
-/* A field that we wrote ourselves; a document without it is damaged. */
-static bool read_text(const bson_t *doc, const char *name, char *ret, size_t ret_size)
-{
-    bson_iter_t at;
-    uint32_t size = 0;
-    if (!bson_iter_init_find(&at, doc, name) || !BSON_ITER_HOLDS_UTF8(&at)) return false;
-    const char *text = bson_iter_utf8(&at, &size);
-    if (size >= ret_size) return false;
-    memcpy(ret, text, size);
-    ret[size] = 0;
-    return true;
-}
-
-static bool read_int(const bson_t *doc, const char *name, int64_t *ret)
-{
-    bson_iter_t at;
-    if (!bson_iter_init_find(&at, doc, name) || !BSON_ITER_HOLDS_INT64(&at)) return false;
-    *ret = bson_iter_int64(&at);
-    return true;
-}
-
 static enum err user_from_bson(const bson_t *doc, struct user *ret)
 {
     struct user u = {0};
     int64_t role = 0;
-    if (!read_text(doc, "_id", u.user_id, sizeof u.user_id) ||
-        !read_text(doc, "email", u.email, sizeof u.email) ||
-        !read_text(doc, "email_key", u.email_key, sizeof u.email_key) ||
-        !read_text(doc, "username", u.username, sizeof u.username) ||
-        !read_text(doc, "username_key", u.username_key, sizeof u.username_key) ||
-        !read_text(doc, "hash", u.hash, sizeof u.hash) || !read_int(doc, "role", &role) ||
-        !read_int(doc, "created_ms", &u.created_ms) || !read_int(doc, "v", &u.version) ||
+    if (!store_text(doc, "_id", u.user_id, sizeof u.user_id) ||
+        !store_text(doc, "email", u.email, sizeof u.email) ||
+        !store_text(doc, "email_key", u.email_key, sizeof u.email_key) ||
+        !store_text(doc, "username", u.username, sizeof u.username) ||
+        !store_text(doc, "username_key", u.username_key, sizeof u.username_key) ||
+        !store_text(doc, "hash", u.hash, sizeof u.hash) || !store_int(doc, "role", &role) ||
+        !store_int(doc, "created_ms", &u.created_ms) || !store_int(doc, "v", &u.version) ||
         role < ROLE_USER || role > ROLE_ADMIN)
         return ERR_CORRUPT;
     u.role = (enum role)role;
@@ -107,11 +86,13 @@ static enum err session_from_bson(const bson_t *doc, struct session *ret)
 {
     struct session session = {0};
     int64_t revoked = 0;
-    if (!read_text(doc, "_id", session.session_id, sizeof session.session_id) ||
-        !read_text(doc, "user_id", session.user_id, sizeof session.user_id) ||
-        !read_int(doc, "generation", &session.generation) || !read_int(doc, "revoked", &revoked) ||
-        !read_int(doc, "created_ms", &session.created_ms) ||
-        !read_int(doc, "expires_ms", &session.expires_ms) || !read_int(doc, "v", &session.version))
+    if (!store_text(doc, "_id", session.session_id, sizeof session.session_id) ||
+        !store_text(doc, "user_id", session.user_id, sizeof session.user_id) ||
+        !store_int(doc, "generation", &session.generation) ||
+        !store_int(doc, "revoked", &revoked) ||
+        !store_int(doc, "created_ms", &session.created_ms) ||
+        !store_int(doc, "expires_ms", &session.expires_ms) ||
+        !store_int(doc, "v", &session.version))
         return ERR_CORRUPT;
     session.revoked = revoked != 0;
     *ret = session;

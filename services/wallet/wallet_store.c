@@ -27,30 +27,10 @@ const struct store_collection wallet_collections[] = {
 
 /* ---- reading fields that we wrote ourselves: a document without them is damaged ---- */
 
-static bool read_text(const bson_t *doc, const char *name, char *ret, size_t ret_size)
-{
-    bson_iter_t at;
-    uint32_t size = 0;
-    if (!bson_iter_init_find(&at, doc, name) || !BSON_ITER_HOLDS_UTF8(&at)) return false;
-    const char *text = bson_iter_utf8(&at, &size);
-    if (size >= ret_size) return false;
-    memcpy(ret, text, size);
-    ret[size] = 0;
-    return true;
-}
-
-static bool read_int(const bson_t *doc, const char *name, int64_t *ret)
-{
-    bson_iter_t at;
-    if (!bson_iter_init_find(&at, doc, name) || !BSON_ITER_HOLDS_INT64(&at)) return false;
-    *ret = bson_iter_int64(&at);
-    return true;
-}
-
 static bool read_owner(const bson_t *doc, const char *name, struct id *ret)
 {
     char text[ID_TEXT_SIZE];
-    return read_text(doc, name, text, sizeof text) && id_parse(text, ret);
+    return store_text(doc, name, text, sizeof text) && id_parse(text, ret);
 }
 
 /* ---- writing ---- */
@@ -147,7 +127,7 @@ enum err wallet_store_watermark(struct store *s, uint64_t *ret)
     int64_t seq = 0;
     enum err e = store_find_id(s, WATERMARKS, WATERMARK, &doc);
     if (e && e != ERR_NOT_FOUND) return e;
-    if (!e && (!read_int(doc, "seq", &seq) || seq < 0)) return ERR_CORRUPT;
+    if (!e && (!store_int(doc, "seq", &seq) || seq < 0)) return ERR_CORRUPT;
     *ret = (uint64_t)seq;
     return OK;
 }
@@ -161,8 +141,8 @@ enum err wallet_store_transfer(struct store *s, struct id id, struct transfer_ro
     if (e) return e;
     struct transfer_row row = {.id = id};
     if (!read_owner(doc, "from", &row.from) || !read_owner(doc, "to", &row.to) ||
-        !read_text(doc, "asset", row.asset, sizeof row.asset) ||
-        !read_int(doc, "amount", &row.amount) || !read_int(doc, "time_ms", &row.time_ms))
+        !store_text(doc, "asset", row.asset, sizeof row.asset) ||
+        !store_int(doc, "amount", &row.amount) || !store_int(doc, "time_ms", &row.time_ms))
         return ERR_CORRUPT;
     *ret = row;
     return OK;
@@ -216,8 +196,8 @@ static enum err gather_page(struct gather *g, const bson_t *doc)
     int64_t until = 0;
     bson_iter_t at;
     bool whole = read_owner(doc, "owner", &whose.owner) &&
-                 read_text(doc, "asset", whose.asset, sizeof whose.asset) &&
-                 read_text(doc, "_id", first, sizeof first) && read_int(doc, "until", &until) &&
+                 store_text(doc, "asset", whose.asset, sizeof whose.asset) &&
+                 store_text(doc, "_id", first, sizeof first) && store_int(doc, "until", &until) &&
                  bson_iter_init_find(&at, doc, "entries") && BSON_ITER_HOLDS_BINARY(&at);
     if (!whole) return ERR_CORRUPT;
     g->enough = until != g->until && g->count >= g->query->limit;
