@@ -15,6 +15,13 @@
 #include <string.h>
 
 AUTO_DEFINE(EVP_MAC_CTX, EVP_MAC_CTX_free)
+AUTO_DEFINE(EVP_MD_CTX, EVP_MD_CTX_free)
+AUTO_DEFINE(EVP_PKEY, EVP_PKEY_free)
+AUTO_DEFINE(EVP_CIPHER_CTX, EVP_CIPHER_CTX_free)
+
+#define SEAL_NONCE_SIZE 12
+#define SEAL_TAG_SIZE   16
+_Static_assert(SEAL_NONCE_SIZE + SEAL_TAG_SIZE == CRYPT_SEAL_SIZE, "what a seal adds");
 
 /* Fetched once: a fetch per call costs more than the hash. They live as long as the process. */
 static EVP_MD *sha256;
@@ -70,6 +77,57 @@ bool crypt_equal(const void *a, const void *b, size_t size)
     return CRYPTO_memcmp(a, b, size) == 0;
 }
 
+bool crypt_ed25519_verify(const uint8_t key[static ED25519_KEY_SIZE], const void *data, size_t size,
+                          const uint8_t signature[static ED25519_SIGNATURE_SIZE])
+{
+    AUTO(auto_EVP_PKEY_free)
+    EVP_PKEY *pkey = EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, NULL, key, ED25519_KEY_SIZE);
+    AUTO(auto_EVP_MD_CTX_free) EVP_MD_CTX *context = EVP_MD_CTX_new();
+    CHECK(pkey && context && EVP_DigestVerifyInit(context, NULL, NULL, NULL, pkey) == 1);
+    return EVP_DigestVerify(context, signature, ED25519_SIGNATURE_SIZE, data, size) == 1;
+}
+
+/* ---- sealing: nonce, ciphertext, tag ---- */
+
+static EVP_CIPHER_CTX *seal_begin(const uint8_t *key, const uint8_t *nonce, const char *context,
+                                  int seal)
+{
+    EVP_CIPHER_CTX *c = EVP_CIPHER_CTX_new();
+    int written;
+    CHECK(c && EVP_CipherInit_ex(c, EVP_aes_256_gcm(), NULL, key, nonce, seal) == 1);
+    CHECK(EVP_CipherUpdate(c, NULL, &written, (const uint8_t *)context, (int)strlen(context)) == 1);
+    return c;
+}
+
+void crypt_seal(const uint8_t key[static CRYPT_SEAL_KEY_SIZE], const char *context,
+                const void *data, size_t size, uint8_t *ret)
+{
+    int written;
+    uint8_t *sealed = ret + SEAL_NONCE_SIZE;
+    CHECK(size <= INT32_MAX);
+    crypt_random(ret, SEAL_NONCE_SIZE);
+    AUTO(auto_EVP_CIPHER_CTX_free) EVP_CIPHER_CTX *c = seal_begin(key, ret, context, 1);
+    CHECK(EVP_CipherUpdate(c, sealed, &written, data, (int)size) == 1 && written == (int)size);
+    CHECK(EVP_CipherFinal_ex(c, sealed + size, &written) == 1 && written == 0);
+    CHECK(EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_AEAD_GET_TAG, SEAL_TAG_SIZE, sealed + size) == 1);
+}
+
+enum err crypt_open(const uint8_t key[static CRYPT_SEAL_KEY_SIZE], const char *context,
+                    const uint8_t *sealed, size_t size, uint8_t *ret)
+{
+    int written;
+    uint8_t tag[SEAL_TAG_SIZE];
+    if (size < CRYPT_SEAL_SIZE || size > INT32_MAX) return ERR_CORRUPT;
+    int data_size = (int)(size - CRYPT_SEAL_SIZE);
+    memcpy(tag, sealed + size - SEAL_TAG_SIZE, sizeof tag);
+    AUTO(auto_EVP_CIPHER_CTX_free) EVP_CIPHER_CTX *c = seal_begin(key, sealed, context, 0);
+    CHECK(EVP_CipherUpdate(c, ret, &written, sealed + SEAL_NONCE_SIZE, data_size) == 1);
+    CHECK(EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_AEAD_SET_TAG, SEAL_TAG_SIZE, tag) == 1);
+    return EVP_CipherFinal_ex(c, ret + data_size, &written) == 1 ? OK : ERR_CORRUPT;
+}
+
+/* ---- texts ---- */
+
 void base64url_encode(const void *data, size_t size, char *ret)
 {
     static const char letters[] =
@@ -119,6 +177,23 @@ enum err base64url_decode(const char *text, void *ret, size_t *ret_size)
         if (waiting >= 8) *out++ = (uint8_t)(bits >> (waiting -= 8));
     }
     *ret_size = size;
+    return OK;
+}
+
+#define BASE64_SIZE_MAX 64 /* bytes: a signature */
+
+enum err base64_decode(const char *text, void *ret, size_t size)
+{
+    uint8_t bytes[BASE64_SIZE_MAX + 3], again[(BASE64_SIZE_MAX + 2) / 3 * 4 + 1];
+    size_t letters = (size + 2) / 3 * 4;
+    CHECK(size <= BASE64_SIZE_MAX);
+    if (strlen(text) != letters ||
+        EVP_DecodeBlock(bytes, (const uint8_t *)text, (int)letters) != (int)(letters / 4 * 3))
+        return ERR_INVALID;
+    /* OpenSSL also reads other spellings of the same bytes. */
+    (void)EVP_EncodeBlock(again, bytes, (int)size);
+    if (memcmp(again, text, letters) != 0) return ERR_INVALID;
+    memcpy(ret, bytes, size);
     return OK;
 }
 

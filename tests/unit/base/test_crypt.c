@@ -215,6 +215,107 @@ static void what_is_no_hex_is_refused(void **state)
     assert_int_equal(data[1], 0xcd);
 }
 
+/* https://www.rfc-editor.org/rfc/rfc8032#section-7.1, tests 1 to 3 */
+static void ed25519_is_the_standards(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *key, *message, *signature;
+    } vectors[] = {
+        {"d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a", "",
+         "e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e065224901555fb8821590a33bacc61e39701"
+         "cf9"
+         "b46bd25bf5f0595bbe24655141438e7a100b"},
+        {"3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c", "72",
+         "92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da085ac1e43e15996e458f3613d"
+         "0f1"
+         "1d8c387b2eaeb4302aeeb00d291612bb0c00"},
+        {"fc51cd8e6218a1a38da47ed00230f0580816ed13ba3303ac5deb911548908025", "af82",
+         "6291d657deec24024827e69c3abe01a30ce548a284743a445e3680d7db5ac3ac18ff9b538d16f290ae67f7609"
+         "84d"
+         "c6594a7c15e9716ed28dc027beceea1ec40a"},
+    };
+    for (size_t i = 0; i < sizeof vectors / sizeof vectors[0]; i++) {
+        uint8_t key[ED25519_KEY_SIZE], message[2], signature[ED25519_SIGNATURE_SIZE];
+        size_t size = strlen(vectors[i].message) / 2;
+        assert_ok(hex_decode(vectors[i].key, key, sizeof key));
+        assert_ok(hex_decode(vectors[i].message, message, size));
+        assert_ok(hex_decode(vectors[i].signature, signature, sizeof signature));
+        assert_true(crypt_ed25519_verify(key, message, size, signature));
+        for (size_t bit = 0; bit < 8 * sizeof signature; bit++) {
+            signature[bit / 8] ^= (uint8_t)(1u << bit % 8);
+            assert_false(crypt_ed25519_verify(key, message, size, signature));
+            signature[bit / 8] ^= (uint8_t)(1u << bit % 8);
+        }
+        memset(key, 0xff, sizeof key); /* no point of the curve */
+        assert_false(crypt_ed25519_verify(key, message, size, signature));
+    }
+}
+
+static void what_was_sealed_opens_for_its_own_key_and_context_only(void **state)
+{
+    (void)state;
+    enum { SIZES = 70 };
+    uint8_t key[CRYPT_SEAL_KEY_SIZE] = {7}, data[SIZES], sealed[SIZES + CRYPT_SEAL_SIZE],
+            again[SIZES + CRYPT_SEAL_SIZE];
+    crypt_random(data, sizeof data);
+    for (size_t size = 0; size <= SIZES; size++) {
+        crypt_seal(key, "ann", data, size, sealed);
+        assert_ok(crypt_open(key, "ann", sealed, size + CRYPT_SEAL_SIZE, again));
+        assert_memory_equal(again, data, size);
+        assert_err(crypt_open(key, "bob", sealed, size + CRYPT_SEAL_SIZE, again), ERR_CORRUPT);
+        assert_err(crypt_open(key, "ann", sealed, size + CRYPT_SEAL_SIZE - 1, again), ERR_CORRUPT);
+        key[0] ^= 1;
+        assert_err(crypt_open(key, "ann", sealed, size + CRYPT_SEAL_SIZE, again), ERR_CORRUPT);
+        key[0] ^= 1;
+    }
+    for (size_t bit = 0; bit < 8 * sizeof sealed; bit++) {
+        sealed[bit / 8] ^= (uint8_t)(1u << bit % 8);
+        assert_err(crypt_open(key, "ann", sealed, sizeof sealed, again), ERR_CORRUPT);
+        sealed[bit / 8] ^= (uint8_t)(1u << bit % 8);
+    }
+    crypt_seal(key, "ann", data, SIZES, again);
+    assert_memory_not_equal(again, sealed, sizeof sealed); /* the same is never sealed alike */
+    for (size_t size = 0; size < CRYPT_SEAL_SIZE; size++)
+        assert_err(crypt_open(key, "ann", sealed, size, again), ERR_CORRUPT);
+}
+
+/* RFC 4648, section 10 */
+static void base64_has_one_spelling(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *bytes; /* NULL: no spelling of so many bytes */
+        size_t size;
+    } cases[] = {
+        {"", "", 0},
+        {"Zg==", "f", 1},
+        {"Zm8=", "fo", 2},
+        {"Zm9v", "foo", 3},
+        {"Zm9vYg==", "foob", 4},
+        {"Zm9vYmE=", "fooba", 5},
+        {"+/+/", "\xfb\xff\xbf", 3},
+        {"Zh==", NULL, 1},
+        {"Zg=", NULL, 1},
+        {"Zg", NULL, 1},
+        {"Zg===", NULL, 1},
+        {"Zm9=", NULL, 2},
+        {"-_-_", NULL, 3},
+        {" Zm9", NULL, 3},
+        {"Zm9\n", NULL, 3},
+        {"Zm9v", NULL, 2},
+        {"Zg==", NULL, 2},
+        {"Zm9v", NULL, 4},
+        {"Z=9v", NULL, 3},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        uint8_t bytes[8];
+        enum err e = base64_decode(cases[i].text, bytes, cases[i].size);
+        if (e != (cases[i].bytes ? OK : ERR_INVALID)) fail_msg("%s", cases[i].text);
+        if (!e) assert_memory_equal(bytes, cases[i].bytes, cases[i].size);
+    }
+}
+
 static void equality_looks_at_every_byte(void **state)
 {
     (void)state;
@@ -251,6 +352,9 @@ int main(void)
         cmocka_unit_test(what_is_no_base64url_is_refused),
         cmocka_unit_test(random_bytes_survive_base64url_and_hex),
         cmocka_unit_test(what_is_no_hex_is_refused),
+        cmocka_unit_test(ed25519_is_the_standards),
+        cmocka_unit_test(what_was_sealed_opens_for_its_own_key_and_context_only),
+        cmocka_unit_test(base64_has_one_spelling),
         cmocka_unit_test(equality_looks_at_every_byte),
         cmocka_unit_test(random_bytes_differ),
     };
