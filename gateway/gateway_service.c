@@ -27,13 +27,13 @@
 
 static const struct config_key keys[] = {
     {"gateway.address", CONFIG_STRING, "127.0.0.1", 2, 64, "address to listen on", false},
-    PORT_KEY("port", "3333", "REST, SSE and pages"),
+    PORT_KEY("port", "8333", "REST, SSE and pages"),
     THREADS_KEY("threads", "32"),
-    PORT_KEY("main_port", "3332", "WebSocket commands"),
+    PORT_KEY("main_port", "8332", "WebSocket commands"),
     THREADS_KEY("main_threads", "128"),
-    PORT_KEY("login_port", "3331", "WebSocket: register, log in, refresh only"),
+    PORT_KEY("login_port", "8331", "WebSocket: register, log in, refresh only"),
     THREADS_KEY("login_threads", "16"),
-    PORT_KEY("guest_port", "3334", "REST and WebSocket for guests only"),
+    PORT_KEY("guest_port", "8334", "REST and WebSocket for guests only"),
     THREADS_KEY("guest_threads", "32"),
     PORT_KEY("internal_port", "9090", "health and metrics"),
     THREADS_KEY("internal_threads", "4"),
