@@ -51,9 +51,16 @@ static const struct config_key keys[] = {
      false},
     {"gateway.origins", CONFIG_STRING, "", 0, 4096,
      "origins that browsers may call from, exact, comma-separated", false},
+    {"gateway.trusted_proxies", CONFIG_STRING, "127.0.0.1/32", 0, 4096,
+     "networks of proxies whose X-Forwarded-For and X-Forwarded-Proto are believed, "
+     "comma-separated",
+     false},
     {"gateway.cookie_secure", CONFIG_BOOL, "true", 0, 0,
-     "refresh cookies over TLS only; false for development without it", false},
-    {"gateway.hsts", CONFIG_BOOL, "false", 0, 0, "tell browsers to insist on TLS", false},
+     "refresh cookies over TLS only; false for development without it: then only for who came over "
+     "TLS",
+     false},
+    {"gateway.hsts", CONFIG_BOOL, "false", 0, 0,
+     "tell every browser to insist on TLS; false: those that came over it", false},
     {0},
 };
 
@@ -265,6 +272,14 @@ static void gateway_stop(void *part, int64_t grace_ms)
     free(g);
 }
 
+static enum err read_networks(const struct config *c, const char *key, struct networks *ret,
+                              struct err_detail *detail)
+{
+    struct err_detail why = {0};
+    enum err e = networks_parse(config_string(c, key), ret, &why);
+    return e ? err_set(detail, e, "%s: %s", key, why.text) : OK;
+}
+
 static enum err gateway_start(const struct part_env *env, void **ret, struct err_detail *detail)
 {
     struct gateway *g = calloc(1, sizeof *g);
@@ -274,7 +289,8 @@ static enum err gateway_start(const struct part_env *env, void **ret, struct err
         .request_ms = config_int(env->config, "gateway.request_ms"),
         .hsts = config_bool(env->config, "gateway.hsts"),
     };
-    enum err e = start_requests(g, env, detail);
+    enum err e = read_networks(env->config, "gateway.trusted_proxies", &g->http.trusted, detail);
+    if (!e) e = start_requests(g, env, detail);
     for (unsigned i = 0; i < LISTENERS && !e; i++)
         e = start_listener(g, env->config, i, detail);
     if (!e) e = write_ports(g, env, detail);

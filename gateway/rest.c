@@ -222,12 +222,18 @@ static bool has_order_ids(const ProtobufCMessageDescriptor *message)
     return false;
 }
 
+/* A cookie that came over TLS stays there. */
+static bool needs_tls(const struct work *w)
+{
+    return w->rest->options.cookie_secure || http_is_tls(w->x);
+}
+
 /* The part said no. What it decided is an answer to keep; what may turn out otherwise is not. */
 static void answer_failure(struct work *w, const struct rpc_status *status)
 {
     AUTO_BUF struct buf text;
     buf_init(&text, HTTP_PROBLEM_MAX);
-    cookies_fail(w->x, w->request, status->err, w->rest->options.cookie_secure);
+    cookies_fail(w->x, w->request, status->err, needs_tls(w));
     http_problem_write(w->x, status, &text);
     idempotency_end(w->rest->options.cache, &w->idempotency, status->err, err_http(status->err),
                     text.data, text.size);
@@ -239,7 +245,7 @@ static void answer_success(struct work *w, ProtobufCMessage *own_reply)
     const struct contract_method *m = w->route.method;
     AUTO_BUF struct buf text;
     buf_init(&text, REST_REPLY_MAX);
-    cookies_write(w->x, m, own_reply, w->rest->options.cookie_secure);
+    cookies_write(w->x, m, own_reply, needs_tls(w));
     enum err e = json_write(own_reply, &text);
     protobuf_c_message_free_unpacked(own_reply, NULL);
     if (e) { /* it has been done all the same: the key stays claimed */

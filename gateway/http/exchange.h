@@ -23,6 +23,8 @@ struct http_exchange {
     int socket;            /* -1: not known, so not cut */
     const char *verb;
     char path[HTTP_PATH_MAX + 1];
+    char peer[ADDRESS_TEXT_SIZE]; /* the client's address */
+    bool tls;                     /* between it and a trusted proxy */
     char request_id[33];
     char user_id[HTTP_USER_MAX]; /* for the log */
     struct trace trace;

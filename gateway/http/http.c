@@ -38,7 +38,12 @@ const char *http_header(const struct http_exchange *x, const char *name)
 
 const char *http_peer(const struct http_exchange *x)
 {
-    return x->info->remote_addr;
+    return x->peer;
+}
+
+bool http_is_tls(const struct http_exchange *x)
+{
+    return x->tls;
 }
 
 const char *http_request_id(const struct http_exchange *x)
@@ -264,7 +269,7 @@ static void add_head(struct http_exchange *x, struct buf *out, int status, const
                          "Referrer-Policy: no-referrer\r\n"
                          "Content-Security-Policy: default-src 'none'; frame-ancestors 'none'\r\n",
                          status, status_name(status)->reason, x->request_id);
-    if (x->settings->hsts)
+    if (x->settings->hsts || x->tls)
         (void)buf_add_text(out, "Strict-Transport-Security: max-age=31536000\r\n");
     if (content_type) (void)buf_add_format(out, "Content-Type: %s\r\n", content_type);
     if (status == 401) (void)buf_add_text(out, "WWW-Authenticate: Bearer\r\n");

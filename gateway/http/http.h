@@ -16,6 +16,7 @@
 #include "base/rpc/rpc.h"
 #include "base/trace.h"
 #include "listener.h"
+#include "network.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -31,17 +32,21 @@ struct http_exchange;
 
 /* The same for every listener; borrowed for its life. */
 struct http_settings {
-    const char *origins; /* that browsers may call from: exact, comma-separated; "": none */
-    int64_t request_ms;  /* for the whole request: its body, the handler, the answer */
-    bool hsts;           /* behind TLS: say so to browsers */
+    const char *origins;     /* that browsers may call from: exact, comma-separated; "": none */
+    struct networks trusted; /* proxies that are believed about who calls and how */
+    int64_t request_ms;      /* for the whole request: its body, the handler, the answer */
+    bool hsts;               /* always tell browsers to insist on TLS, not only who came over it */
 };
 
 /* "GET"; HEAD arrives as GET and loses the body of its answer. */
 const char *http_verb(const struct http_exchange *x);
 const char *http_path(const struct http_exchange *x); /* decoded, without the query */
 const char *http_header(const struct http_exchange *x, const char *name); /* NULL: absent */
-const char *http_peer(const struct http_exchange *x);                     /* the client's address */
-const char *http_request_id(const struct http_exchange *x);               /* 32 hex digits, ours */
+/* The client's address: of who connected, or whom trusted proxies name in X-Forwarded-For. */
+const char *http_peer(const struct http_exchange *x);
+/* A trusted proxy says that the client came over TLS (X-Forwarded-Proto: https). */
+bool http_is_tls(const struct http_exchange *x);
+const char *http_request_id(const struct http_exchange *x); /* 32 hex digits, ours */
 int http_socket(const struct http_exchange *x); /* the client's, to wait for; -1: not known */
 struct trace http_trace(const struct http_exchange *x);
 const struct listener_policy *http_policy(const struct http_exchange *x);

@@ -172,8 +172,25 @@ int http_check_lines(const struct mg_request_info *info, const char **ret_why)
     return !end[1] && end[2] == '\r' && !end[3] ? 0 : 400;
 }
 
+/* What proxies say counts only if we trust the one that is connected. */
+static void find_client(struct http_exchange *x)
+{
+    const struct networks *trusted = &x->settings->trusted;
+    const char *lines[HTTP_HEADERS_MAX + 1] = {NULL}, *proto = NULL;
+    size_t count = 0;
+    for (int i = 0; i < x->info->num_headers; i++) {
+        const struct mg_header *h = &x->info->http_headers[i];
+        if (strcasecmp(h->name, "X-Forwarded-For") == 0) lines[count++] = h->value;
+        if (strcasecmp(h->name, "X-Forwarded-Proto") == 0) proto = h->value;
+    }
+    network_client(trusted, x->info->remote_addr, lines, count, x->peer);
+    x->tls = proto && strcasecmp(proto, "https") == 0 &&
+             networks_contain_text(trusted, x->info->remote_addr);
+}
+
 void http_begin(struct http_exchange *x)
 {
+    find_client(x);
     x->begin_us = clock_mono_us();
     x->deadline_ms = x->begin_us / 1000 + x->settings->request_ms;
     x->verb = "";

@@ -70,7 +70,7 @@ static void log_request(const struct http_exchange *x)
     trace_id_format(x->trace, trace_id);
     LOG_LINE(x->status >= 500 ? LOG_WARN : LOG_INFO, "gateway", "request",
              LOG_TEXT("trace_id", trace_id), LOG_TEXT("request_id", x->request_id),
-             LOG_TEXT("listener", x->policy->name), LOG_TEXT("peer", x->info->remote_addr),
+             LOG_TEXT("listener", x->policy->name), LOG_TEXT("peer", x->peer),
              LOG_TEXT("user", x->user_id), LOG_TEXT("verb", x->verb), LOG_TEXT("path", x->path),
              LOG_INT("status", x->status), LOG_INT("sent_bytes", (int64_t)x->sent),
              LOG_INT("duration_us", duration_us));
