@@ -13,10 +13,10 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/network.h"
 #include "base/rpc/rpc.h"
 #include "base/trace.h"
 #include "listener.h"
-#include "network.h"
 
 #include <stdbool.h>
 #include <stddef.h>

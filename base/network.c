@@ -1,5 +1,5 @@
 /* Addresses are read and written by the C library; what is ours is the lists. */
-#include "network.h"
+#include "base/network.h"
 
 #include <arpa/inet.h>
 #include <stdio.h>

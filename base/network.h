@@ -3,8 +3,8 @@
  * address written as IPv6 (::ffff:192.0.2.7) is that IPv4 address, so that nobody counts twice;
  * beyond that an IPv4 address is in no IPv6 network. Pure; thread-safe; nothing blocks.
  */
-#ifndef GATEWAY_NETWORK_H
-#define GATEWAY_NETWORK_H
+#ifndef BASE_NETWORK_H
+#define BASE_NETWORK_H
 
 #include "base/err.h"
 

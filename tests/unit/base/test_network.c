@@ -1,7 +1,7 @@
 /* Addresses, networks, and the client behind proxies. */
 #include "support/unit.h"
 
-#include "network.h"
+#include "base/network.h"
 
 #include <stdio.h>
 #include <string.h>
