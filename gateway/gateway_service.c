@@ -8,6 +8,7 @@
 #include "health.h"
 #include "hub.h"
 #include "listener.h"
+#include "policy.h"
 #include "rest.h"
 #include "sse.h"
 #include "ws.h"
@@ -29,12 +30,19 @@ static const struct config_key keys[] = {
     {"gateway.address", CONFIG_STRING, "127.0.0.1", 2, 64, "address to listen on", false},
     PORT_KEY("port", "8333", "REST, SSE and pages"),
     THREADS_KEY("threads", "32"),
+    POLICY_KEYS("rest", "admin", ""),
     PORT_KEY("main_port", "8332", "WebSocket commands"),
     THREADS_KEY("main_threads", "128"),
+    POLICY_KEYS("main", "admin", ""),
+    POLICY_AUTHENTICATE_KEY("main", "true"),
     PORT_KEY("login_port", "8331", "WebSocket: register, log in, refresh only"),
     THREADS_KEY("login_threads", "16"),
+    POLICY_KEYS("login", "user", "auth.*,authenticate,help,ping"),
+    POLICY_AUTHENTICATE_KEY("login", "false"),
     PORT_KEY("guest_port", "8334", "REST and WebSocket for guests only"),
     THREADS_KEY("guest_threads", "32"),
+    POLICY_KEYS("guest", "guest", ""),
+    POLICY_AUTHENTICATE_KEY("guest", "false"),
     PORT_KEY("internal_port", "9090", "health and metrics"),
     THREADS_KEY("internal_threads", "4"),
     {"gateway.internal_address", CONFIG_STRING, "127.0.0.1", 2, 64,
@@ -64,38 +72,20 @@ static const struct config_key keys[] = {
     {0},
 };
 
+/* ---- listeners ---- */
+
 enum { REST, MAIN, LOGIN, GUEST, INTERNAL, LISTENERS };
 
 static const struct {
-    struct listener_policy policy;
-    const char *port_key, *threads_key, *address_key;
+    const char *name, *port_key, *threads_key, *address_key;
     bool ws;
 } table[LISTENERS] = {
-    [REST] = {{"rest", CALLER_ADMIN, NULL, false},
-              "gateway.port",
-              "gateway.threads",
-              "gateway.address",
-              false},
-    [MAIN] = {{"main", CALLER_ADMIN, NULL, true},
-              "gateway.main_port",
-              "gateway.main_threads",
-              "gateway.address",
-              true},
-    [LOGIN] = {{"login", CALLER_USER, "auth.", false},
-               "gateway.login_port",
-               "gateway.login_threads",
-               "gateway.address",
-               true},
-    [GUEST] = {{"guest", CALLER_GUEST, NULL, false},
-               "gateway.guest_port",
-               "gateway.guest_threads",
-               "gateway.address",
-               true},
-    [INTERNAL] = {{"internal", CALLER_GUEST, NULL, false},
-                  "gateway.internal_port",
-                  "gateway.internal_threads",
-                  "gateway.internal_address",
-                  false},
+    [REST] = {"rest", "gateway.port", "gateway.threads", "gateway.address", false},
+    [MAIN] = {"main", "gateway.main_port", "gateway.main_threads", "gateway.address", true},
+    [LOGIN] = {"login", "gateway.login_port", "gateway.login_threads", "gateway.address", true},
+    [GUEST] = {"guest", "gateway.guest_port", "gateway.guest_threads", "gateway.address", true},
+    [INTERNAL] = {"internal", "gateway.internal_port", "gateway.internal_threads",
+                  "gateway.internal_address", false},
 };
 
 struct gateway {
@@ -162,8 +152,11 @@ static http_handler *const handlers[LISTENERS] = {
 static enum err start_listener(struct gateway *g, const struct config *c, unsigned i,
                                struct err_detail *detail)
 {
+    struct listener_policy policy = {.name = table[i].name, .caller_max = CALLER_GUEST};
+    enum err e = i == INTERNAL ? OK : policy_read(c, table[i].name, table[i].ws, &policy, detail);
+    if (e) return e;
     struct listener_options options = {
-        .policy = table[i].policy,
+        .policy = policy,
         .address = config_string(c, table[i].address_key),
         .port = (unsigned)config_int(c, table[i].port_key),
         .threads = (unsigned)config_int(c, table[i].threads_key),
@@ -185,7 +178,7 @@ static enum err write_ports(const struct gateway *g, const struct part_env *env,
     FILE *file = fopen(temporary, "we");
     if (!file) return err_set(detail, ERR_IO, "cannot write %s", temporary);
     for (unsigned i = 0; i < LISTENERS; i++)
-        (void)fprintf(file, "%s\"%s\": %u", i ? ", " : "{", table[i].policy.name,
+        (void)fprintf(file, "%s\"%s\": %u", i ? ", " : "{", table[i].name,
                       listener_port(g->listeners[i]));
     (void)fprintf(file, "}\n");
     if (fclose(file) || rename(temporary, path))
@@ -308,7 +301,7 @@ static enum err gateway_ready(void *part, struct err_detail *detail)
 }
 
 const struct part_ops gateway_part = {.name = "gateway",
-                                     .config = keys,
-                                     .start = gateway_start,
-                                     .ready = gateway_ready,
-                                     .stop = gateway_stop};
+                                      .config = keys,
+                                      .start = gateway_start,
+                                      .ready = gateway_ready,
+                                      .stop = gateway_stop};

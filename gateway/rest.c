@@ -4,6 +4,7 @@
 #include "cookies.h"
 #include "idempotency.h"
 #include "media.h"
+#include "policy.h"
 #include "router.h"
 
 #include "base/json.h"
@@ -49,7 +50,7 @@ static bool authorize(struct work *w)
 {
     struct err_detail detail = {0};
     const struct contract_method *m = w->route.method;
-    if (m->caller > http_policy(w->x)->caller_max) {
+    if (!policy_offers(http_policy(w->x), m)) {
         http_problem_text(w->x, ERR_NOT_FOUND, "this is not offered on this port");
         return false;
     }

@@ -21,7 +21,7 @@ struct ws_front;      /* ws.h: the WebSocket front, NULL where there is none */
 struct listener_policy {
     const char *name;        /* "rest", "main", "login", "guest", "internal" */
     enum caller caller_max;  /* CALLER_GUEST on the guest listener: nothing above is reachable */
-    const char *only_prefix; /* commands allowed: "auth." on login; NULL: all */
+    const char *commands;    /* offered: "auth.*,help" (policy.h); NULL, "": all */
     bool needs_auth;         /* a WebSocket must authenticate within 10 s (main) */
 };
 

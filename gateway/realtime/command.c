@@ -3,6 +3,7 @@
 
 #include "answer.h"
 #include "command_message.h"
+#include "policy.h"
 
 #include "base/clock.h"
 #include "base/json.h"
@@ -374,27 +375,21 @@ static void run_help(struct work *w)
 static const struct {
     const char *command;
     void (*run)(struct work *w);
-    bool everywhere; /* also where only some commands are offered */
 } own[] = {
-    {"authenticate", run_authenticate, true},
-    {"help", run_help, true},
-    {"ping", run_ping, true},
-    {"subscribe", run_subscribe, false},
-    {"unsubscribe", run_unsubscribe, false},
+    {"authenticate", run_authenticate},
+    {"help", run_help},
+    {"ping", run_ping},
+    {"subscribe", run_subscribe},
+    {"unsubscribe", run_unsubscribe},
 };
 
 /* ---- from message to command ---- */
 
-/* Where the listener lets this command through: its place in `own`, or any other number. */
-static bool is_offered(const struct listener_policy *policy, const struct contract_method *m,
-                       size_t own_index)
+static bool is_offered(const struct listener_policy *policy, const struct contract_method *m)
 {
     bool guests_only = policy->caller_max == CALLER_GUEST;
-    if (m->caller > policy->caller_max) return false;
     if (guests_only && strcmp(m->command, "authenticate") == 0) return false; /* what for? */
-    if (!policy->only_prefix || (own_index < sizeof own / sizeof *own && own[own_index].everywhere))
-        return true;
-    return strncmp(m->command, policy->only_prefix, strlen(policy->only_prefix)) == 0;
+    return policy_offers(policy, m);
 }
 
 static size_t find_own(const char *command)
@@ -444,7 +439,7 @@ static void run(struct work *w, const char *params)
     if (!w->method)
         return fail_text(w, ERR_NOT_FOUND, "unknown_command", "there is no such command; see help");
     size_t index = find_own(w->asked.command);
-    if (!is_offered(w->session->policy, w->method, index))
+    if (!is_offered(w->session->policy, w->method))
         return fail_text(w, ERR_NOT_FOUND, "not_offered", "this is not offered on this port");
     bool authenticates = index == 0;
     if (!authenticates && !authorize(w)) return;

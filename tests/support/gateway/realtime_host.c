@@ -251,7 +251,7 @@ static void start_listener(unsigned i)
     static const struct http_settings http = {.origins = "", .request_ms = 5000};
     static const struct listener_policy policies[LISTENERS] = {
         {"main", CALLER_ADMIN, NULL, false},    {"nervous", CALLER_ADMIN, NULL, true},
-        {"login", CALLER_USER, "auth.", false}, {"guest", CALLER_GUEST, NULL, false},
+        {"login", CALLER_USER, "auth.*,authenticate,help,ping", false}, {"guest", CALLER_GUEST, NULL, false},
         {"rest", CALLER_ADMIN, NULL, false},
     };
     struct err_detail detail = {""};
