@@ -180,18 +180,22 @@ enum err base64url_decode(const char *text, void *ret, size_t *ret_size)
     return OK;
 }
 
-#define BASE64_SIZE_MAX 64 /* bytes: a signature */
+void base64_encode(const void *data, size_t size, char *ret)
+{
+    CHECK(size <= BASE64_MAX);
+    (void)EVP_EncodeBlock((uint8_t *)ret, data, (int)size);
+}
 
 enum err base64_decode(const char *text, void *ret, size_t size)
 {
-    uint8_t bytes[BASE64_SIZE_MAX + 3], again[(BASE64_SIZE_MAX + 2) / 3 * 4 + 1];
-    size_t letters = (size + 2) / 3 * 4;
-    CHECK(size <= BASE64_SIZE_MAX);
+    uint8_t bytes[BASE64_MAX + 3];
+    char again[BASE64_SIZE(BASE64_MAX)];
+    size_t letters = BASE64_SIZE(size) - 1;
+    CHECK(size <= BASE64_MAX);
     if (strlen(text) != letters ||
         EVP_DecodeBlock(bytes, (const uint8_t *)text, (int)letters) != (int)(letters / 4 * 3))
         return ERR_INVALID;
-    /* OpenSSL also reads other spellings of the same bytes. */
-    (void)EVP_EncodeBlock(again, bytes, (int)size);
+    base64_encode(bytes, size, again); /* OpenSSL also reads other spellings of the same bytes */
     if (memcmp(again, text, letters) != 0) return ERR_INVALID;
     memcpy(ret, bytes, size);
     return OK;

@@ -51,8 +51,11 @@ void base64url_encode(const void *data, size_t size, char *ret);
  * bytes; ret and ret_size are untouched. */
 MUST_CHECK enum err base64url_decode(const char *text, void *ret, size_t *ret_size);
 
-/* base64 of exactly size bytes, with its padding (RFC 4648 section 4), in the one spelling there
- * is. ERR_INVALID; ret is untouched. */
+/* base64 with its padding (RFC 4648 section 4), of at most BASE64_MAX bytes. */
+#define BASE64_MAX        64 /* a signature */
+#define BASE64_SIZE(size) (((size) + 2) / 3 * 4 + 1)
+void base64_encode(const void *data, size_t size, char *ret);
+/* Of exactly size bytes, in the one spelling there is. ERR_INVALID; ret is untouched. */
 MUST_CHECK enum err base64_decode(const char *text, void *ret, size_t size);
 
 void hex_encode(const void *data, size_t size, char *ret); /* lower case; 2 * size + 1 bytes */

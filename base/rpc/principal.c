@@ -1,6 +1,6 @@
 /*
- * A principal as text: "1.<role>.<user>.<session>.<permissions>.<expires>.<mac>", numbers in hex,
- * the mac HMAC-SHA256 over all before its dot, base64url.
+ * A principal as text: "2.<role>.<user>.<session>.<permissions>.<key>.<tier>.<expires>.<mac>",
+ * numbers in hex, the mac HMAC-SHA256 over all before its dot, base64url.
  */
 #include "base/crypt.h"
 #include "base/rpc/rpc.h"
@@ -43,10 +43,10 @@ static void sign_text(const char *text, size_t size, const struct principal_key 
 void principal_sign(const struct principal *p, const struct principal_key *key, int64_t wall_ms,
                     char ret[static PRINCIPAL_TEXT_MAX])
 {
-    CHECK(is_name(p->user_id) && is_name(p->session_id));
-    int size = snprintf(ret, PRINCIPAL_TEXT_MAX, "1.%x.%s.%s.%" PRIx64 ".%" PRIx64,
-                        (unsigned)p->role, p->user_id, p->session_id, p->permissions,
-                        (uint64_t)(wall_ms + PRINCIPAL_VALID_MS));
+    CHECK(is_name(p->user_id) && is_name(p->session_id) && is_name(p->key_id) && is_name(p->tier));
+    int size = snprintf(ret, PRINCIPAL_TEXT_MAX, "2.%x.%s.%s.%" PRIx64 ".%s.%s.%" PRIx64,
+                        (unsigned)p->role, p->user_id, p->session_id, p->permissions, p->key_id,
+                        p->tier, (uint64_t)(wall_ms + PRINCIPAL_VALID_MS));
     CHECK(size > 0 && (size_t)size + 1 + MAC_TEXT_SIZE <= PRINCIPAL_TEXT_MAX);
     char mac[MAC_TEXT_SIZE];
     sign_text(ret, (size_t)size, key, mac);
@@ -79,10 +79,12 @@ static enum err parse(const char *text, int64_t wall_ms, struct principal *ret)
 {
     struct principal p = {0};
     uint64_t version, role, expires;
-    bool readable = next_number(&text, &version) && version == 1 && next_number(&text, &role) &&
+    bool readable = next_number(&text, &version) && version == 2 && next_number(&text, &role) &&
                     role <= ROLE_SERVICE && next_part(&text, p.user_id, sizeof p.user_id) &&
                     next_part(&text, p.session_id, sizeof p.session_id) &&
-                    next_number(&text, &p.permissions) && next_number(&text, &expires);
+                    next_number(&text, &p.permissions) &&
+                    next_part(&text, p.key_id, sizeof p.key_id) &&
+                    next_part(&text, p.tier, sizeof p.tier) && next_number(&text, &expires);
     if (!readable || expires > INT64_MAX || (int64_t)expires < wall_ms) return ERR_UNAUTHENTICATED;
     p.role = (enum role)role;
     *ret = p;

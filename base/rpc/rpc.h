@@ -40,9 +40,12 @@ enum role { ROLE_GUEST, ROLE_USER, ROLE_SUPPORT, ROLE_ADMIN, ROLE_SERVICE };
 
 struct principal {
     enum role role;
-    char user_id[40];     /* 32 hex digits; for ROLE_SERVICE the part's name; "" for a guest */
-    char session_id[40];  /* "" for none */
+    char user_id[40]; /* 32 hex digits; for ROLE_SERVICE the part's name; "" for a guest */
+    char
+        session_id[40]; /* "" for none; of an API key: its grant, which is denied as a session is */
     uint64_t permissions; /* of an API key: bits of enum permission; all bits for a session */
+    char key_id[40];      /* of an API key; "" for a session */
+    char tier[16];        /* of an API key: which rate limit of orders it has; "": the usual one */
 };
 
 struct principal_key {

@@ -13,7 +13,7 @@
 
 /* ---- replies ---- */
 
-static Users__Role role_to_proto(enum role role)
+Users__Role users_role_to_proto(enum role role)
 {
     switch (role) {
     case ROLE_ADMIN:
@@ -40,12 +40,12 @@ static Users__User *user_to_proto(const struct user *u, struct user_message *m)
     m->user.user_id = (char *)u->user_id;
     m->user.email = (char *)u->email;
     m->user.username = (char *)u->username;
-    m->user.role = role_to_proto(u->role);
+    m->user.role = users_role_to_proto(u->role);
     m->user.created_at = &m->created_at;
     return &m->user;
 }
 
-static void fail_store(struct rpc_call *call, enum err e)
+void users_fail_store(struct rpc_call *call, enum err e)
 {
     rpc_fail(call, e, "the users' documents: %s", err_text(e));
 }
@@ -125,7 +125,7 @@ static void finish_registration(struct registration *r)
     if (!e) e = users_store_add(r->users->store, &r->user);
     if (e == ERR_EXISTS)
         return rpc_fail_reason(r->call, e, "user_exists", "the e-mail or the username is taken");
-    if (e) return fail_store(r->call, e);
+    if (e) return users_fail_store(r->call, e);
     struct user_message message;
     r->reply(user_to_proto(&r->user, &message), r->call);
 }
@@ -201,7 +201,7 @@ static void finish_login(struct login *l)
     char email_key[EMAIL_MAX + 1];
     email_to_key(l->req->email, email_key);
     enum err found = users_store_by_email(l->users->store, email_key, &g.user);
-    if (found && found != ERR_NOT_FOUND) return fail_store(l->call, found);
+    if (found && found != ERR_NOT_FOUND) return users_fail_store(l->call, found);
 
     bool right = false;
     const char *hash = found == OK ? g.user.hash : l->users->dummy_hash;
@@ -211,7 +211,7 @@ static void finish_login(struct login *l)
         return rpc_fail_reason(l->call, ERR_UNAUTHENTICATED, "bad_credentials",
                                "the e-mail or the password is wrong");
     e = begin_session(l->users, &g);
-    if (e) return fail_store(l->call, e);
+    if (e) return users_fail_store(l->call, e);
     reply_grant(l->users, &g, l->reply, l->call);
 }
 
@@ -235,8 +235,7 @@ static void rpc_login(Users__Users_Service *self, const Users__LoginRequest *req
 
 /* ---- sessions ---- */
 
-/* If the cache cannot take it (away, or full) the sweeper tells it again, and readiness says so. */
-static enum err deny(struct users *users, const char *session_id)
+enum err users_deny(struct users *users, const char *session_id)
 {
     enum err e = cache_deny(users->cache, DENY_LIST, session_id, SESSION_DENY_MS);
     if (e) atomic_store(&users->denied, false);
@@ -259,7 +258,7 @@ static enum err refresh(struct users *users, const char *token, struct grant *g)
     if (what == REFRESH_ROTATED || what == REFRESH_REUSED)
         e = sessions_store_update(users->store, &g->session);
     if (e) return e;
-    if (what == REFRESH_REUSED || what == REFRESH_REVOKED) (void)!deny(users, session_id);
+    if (what == REFRESH_REUSED || what == REFRESH_REVOKED) (void)!users_deny(users, session_id);
     return what == REFRESH_ROTATED ? OK : ERR_UNAUTHENTICATED;
 }
 
@@ -276,7 +275,7 @@ static void rpc_refresh(Users__Users_Service *self, const Users__RefreshRequest 
     if (e == ERR_UNAUTHENTICATED)
         return rpc_fail_reason(call, e, "bad_refresh_token",
                                "the refresh token is not valid any more; log in again");
-    if (e) return fail_store(call, e);
+    if (e) return users_fail_store(call, e);
     reply_grant(users, &g, reply, call);
 }
 
@@ -295,7 +294,7 @@ static enum err end_session(struct users *users, const char *session_id)
     enum err e = ERR_CONFLICT;
     for (int i = 0; i < CONFLICTS_MAX && e == ERR_CONFLICT; i++)
         e = revoke_once(users, session_id);
-    return e ? e : deny(users, session_id);
+    return e ? e : users_deny(users, session_id);
 }
 
 /* The caller's session, and the refresh token's if that is another. */
@@ -331,7 +330,7 @@ static void reply_user(struct rpc_call *call, const char *user_id, Users__User_C
     struct user_message message;
     enum err e = users_store_get(users->store, user_id, &u);
     if (e == ERR_NOT_FOUND) return rpc_fail(call, e, "there is no user %s", user_id);
-    if (e) return fail_store(call, e);
+    if (e) return users_fail_store(call, e);
     reply(user_to_proto(&u, &message), call);
 }
 

@@ -148,6 +148,7 @@ static enum err start_threads(struct users *users, const struct part_env *env,
     if (!e) e = part_server(env, "users", &users->server, detail);
     if (!e) rpc_server_set_ready(users->server, users_ready, users);
     if (!e) e = rpc_server_add(users->server, &users_rpc_service.base, users);
+    if (!e) e = rpc_server_add(users->server, &api_keys_rpc_service.base, users);
     if (!e) e = rpc_server_start(users->server, detail);
     return e;
 }
@@ -174,7 +175,7 @@ static enum err users_start(const struct part_env *env, void **ret, struct err_d
 }
 
 const struct part_ops users_part = {.name = "users",
-                                     .config = keys,
-                                     .start = users_start,
-                                     .ready = users_ready,
-                                     .stop = users_stop};
+                                    .config = keys,
+                                    .start = users_start,
+                                    .ready = users_ready,
+                                    .stop = users_stop};

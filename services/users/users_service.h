@@ -33,5 +33,13 @@ struct users {
 /* The generated dispatch table, filled with the handlers of users_rpc.c; its context is a struct
  * users. */
 extern Users__Users_Service users_rpc_service;
+extern Users__ApiKeys_Service api_keys_rpc_service; /* of api_keys_rpc.c */
+
+/* Tells the cache that a session has ended. If it cannot take it (away, or full) the sweeper tells
+ * it again, and readiness says so. Blocks on the cache. */
+MUST_CHECK enum err users_deny(struct users *users, const char *session_id);
+Users__Role users_role_to_proto(enum role role);
+/* Ends a call that failed in the store. */
+void users_fail_store(struct rpc_call *call, enum err e);
 
 #endif

@@ -1,6 +1,8 @@
 /* Documents in, documents out. */
 #include "users_store.h"
 
+#include "api_keys_store.h"
+
 #include <string.h>
 
 #define USERS    "users"
@@ -20,6 +22,7 @@ static const struct store_index sessions_indexes[] = {
 const struct store_collection users_collections[] = {
     {USERS, users_indexes},
     {SESSIONS, sessions_indexes},
+    {API_KEYS, api_keys_indexes},
     {0},
 };
 

@@ -28,6 +28,8 @@ static void assert_comes_back(struct principal p)
     assert_string_equal(back.user_id, p.user_id);
     assert_string_equal(back.session_id, p.session_id);
     assert_true(back.permissions == p.permissions);
+    assert_string_equal(back.key_id, p.key_id);
+    assert_string_equal(back.tier, p.tier);
 }
 
 static void every_kind_of_caller_comes_back(void **state)
@@ -39,6 +41,8 @@ static void every_kind_of_caller_comes_back(void **state)
     memset(longest.user_id, 'u', sizeof longest.user_id - 1);
     memset(longest.session_id, 's', sizeof longest.session_id - 1);
     longest.permissions = UINT64_MAX;
+    memset(longest.key_id, 'k', sizeof longest.key_id - 1);
+    memset(longest.tier, 't', sizeof longest.tier - 1);
     assert_comes_back(ann());
     assert_comes_back(admin);
     assert_comes_back(support);
