@@ -9,16 +9,18 @@ packages_build=(
     build-essential cmake ninja-build pkg-config ccache ca-certificates
     libprotobuf-c-dev protobuf-c-compiler protobuf-compiler libprotobuf-dev python3 python3-protobuf
     libnng-dev libcivetweb-dev libmongoc-dev libhiredis-dev libyaml-dev libssl-dev libsqlite3-dev
-    libjansson-dev libjwt-dev libcrypt-dev curl jq
+    libjansson-dev libjwt-dev libcrypt-dev curl jq openssl
 )
 packages_test=(
     libcmocka-dev nng-utils redis-server clang clang-format clang-tidy libclang-rt-14-dev
-    python3-pytest python3-requests python3-websockets python3-websocket python3-jwt python3-cryptography openssl procps psmisc
+    python3-pytest python3-requests python3-websockets python3-websocket python3-jwt python3-cryptography procps psmisc
+    nghttp2-client
 )
 packages_bench=(libgrpc++-dev protobuf-compiler-grpc wrk nginx-light)
 
 say() { printf '\033[1m%s\033[0m\n' "== $*" >&2; }
 die() { printf 'error: %s\n' "$*" >&2; exit 1; }
+pause() { read -rt 0.1 <> <(:) || :; } # waits a tenth of a second
 
 # Installs the Debian packages of the list that are missing.
 need_packages() {
@@ -33,6 +35,19 @@ need_packages() {
     say "installing ${missing[*]}"
     "${sudo[@]}" apt-get update -qq
     DEBIAN_FRONTEND=noninteractive "${sudo[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2
+}
+
+# Debian's nginx starts a server of its own on port 80: not here, and not at the next boot.
+need_nginx() {
+    [ ! -x /usr/sbin/nginx ] && ! command -v nginx >/dev/null || return 0
+    local sudo=() policy=/usr/sbin/policy-rc.d
+    [ "$(id -u)" -eq 0 ] || sudo=(sudo)
+    if [ ! -e $policy ]; then
+        printf '#!/bin/sh\nexit 101\n' | "${sudo[@]}" install -m 755 /dev/stdin $policy
+        trap '"${sudo[@]}" rm -f '$policy RETURN EXIT
+    fi
+    need_packages nginx-light
+    ! command -v systemctl >/dev/null || "${sudo[@]}" systemctl disable --quiet nginx || :
 }
 
 # What the tests run from npm: installed once, and again when the list changes (tests/node).

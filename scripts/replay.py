@@ -9,6 +9,7 @@ import csv
 import gzip
 import http.client
 import json
+import ssl
 import time
 import urllib.parse
 from decimal import Decimal
@@ -18,6 +19,20 @@ PRICE_OF_A_TICK = Decimal("1")      # USDT
 QUANTITY_OF_A_UNIT = Decimal("0.001")  # BTC, in the long flows
 UNIT_OF_A_CASE = Decimal("1")          # BTC, in the corner cases: their prices are small
 KEEP_ALIVE_S = 5
+
+
+TLS = ssl.create_default_context()
+
+
+def trust(ca):
+    """Also who is signed by this CA (a PEM file)."""
+    TLS.load_verify_locations(ca)
+
+
+def connect(url, **options):
+    if url.scheme == "https":
+        return http.client.HTTPSConnection(url.hostname, url.port, context=TLS, **options)
+    return http.client.HTTPConnection(url.hostname, url.port, **options)
 
 
 class ApiError(Exception):
@@ -32,7 +47,7 @@ class Api:
     def __init__(self, url, token=None):
         self.url = urllib.parse.urlsplit(url)
         self.token = token
-        self.connection = http.client.HTTPConnection(self.url.hostname, self.url.port, timeout=30)
+        self.connection = connect(self.url, timeout=30)
         self.used = time.monotonic()
 
     def call(self, verb, path, body=None, **query):

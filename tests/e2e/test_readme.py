@@ -44,8 +44,8 @@ def test_the_tour_of_the_readme_works_line_by_line(tmp_path):
     options = [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
     environment = clean_environment()
     try:
-        up = subprocess.run(["scripts/up", "--", *options], cwd=clone, env=environment, capture_output=True, text=True,
-                            timeout=500, check=False)
+        up = subprocess.run(["scripts/up", "--edge-ports", "0,0,0,0", "--", *options], cwd=clone, env=environment,
+                            capture_output=True, text=True, timeout=500, check=False)
         assert up.returncode == 0, up.stdout + up.stderr[-3000:]
         done = subprocess.run(["bash", "-c", script(lines)], cwd=clone, env=environment, capture_output=True, text=True,
                               timeout=120, check=False)
