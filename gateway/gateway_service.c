@@ -10,9 +10,11 @@
 #include "listener.h"
 #include "policy.h"
 #include "rest.h"
+#include "settings.h"
 #include "sse.h"
 #include "ws.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -48,9 +50,12 @@ static const struct config_key keys[] = {
     {"gateway.internal_address", CONFIG_STRING, "127.0.0.1", 2, 64,
      "address of health and metrics: not for the public", false},
     {"gateway.body_max", CONFIG_INT, "65536", 1024, HTTP_BODY_MAX, "bytes of a request's body",
-     false},
+     CONFIG_RELOAD},
     {"gateway.request_ms", CONFIG_INT, "10000", 100, 60000, "milliseconds a request may take",
-     false},
+     CONFIG_RELOAD},
+    {"gateway.drain_ms", CONFIG_INT, "0", 0, DRAIN_MS_MAX,
+     "milliseconds from SIGTERM, when /readyz says no, until connections are refused",
+     CONFIG_RELOAD},
     {"gateway.queue_bytes", CONFIG_INT, "1048576", 65536, 67108864,
      "bytes that may wait for one connection; beyond it is closed", false},
     {"gateway.connections_max", CONFIG_INT, "10000", 1, 100000, "WebSocket and SSE connections",
@@ -58,17 +63,17 @@ static const struct config_key keys[] = {
     {"gateway.sse_max", CONFIG_INT, "16", 1, 20000, "SSE streams; each holds a thread of threads",
      false},
     {"gateway.origins", CONFIG_STRING, "", 0, 4096,
-     "origins that browsers may call from, exact, comma-separated", false},
+     "origins that browsers may call from, exact, comma-separated", CONFIG_RELOAD},
     {"gateway.trusted_proxies", CONFIG_STRING, "127.0.0.1/32", 0, 4096,
      "networks of proxies whose X-Forwarded-For and X-Forwarded-Proto are believed, "
      "comma-separated",
-     false},
+     CONFIG_RELOAD},
     {"gateway.cookie_secure", CONFIG_BOOL, "true", 0, 0,
      "refresh cookies over TLS only; false for development without it: then only for who came over "
      "TLS",
-     false},
+     CONFIG_RELOAD},
     {"gateway.hsts", CONFIG_BOOL, "false", 0, 0,
-     "tell every browser to insist on TLS; false: those that came over it", false},
+     "tell every browser to insist on TLS; false: those that came over it", CONFIG_RELOAD},
     {0},
 };
 
@@ -89,7 +94,8 @@ static const struct {
 };
 
 struct gateway {
-    struct http_settings http;
+    struct shared_slot http; /* of struct http_settings */
+    _Atomic int64_t drain_ms;
     struct cache *cache;
     struct calls *calls;
     struct auth *auth;
@@ -162,7 +168,7 @@ static enum err start_listener(struct gateway *g, const struct config *c, unsign
         .threads = (unsigned)config_int(c, table[i].threads_key),
         .handler = handlers[i],
         .context = g,
-        .http = &g->http,
+        .settings = &g->http,
         .ws = table[i].ws ? g->ws : NULL,
     };
     return listener_start(&options, &g->listeners[i], detail);
@@ -196,12 +202,13 @@ static enum err start_realtime(struct gateway *g, const struct part_env *env,
         .env = env, .calls = g->calls, .hub = g->hub, .queue_bytes = queue_bytes};
     enum err e = feed_new(&feed, &g->feed, detail);
     if (!e)
-        e = commands_new(&(struct commands_options){.calls = g->calls,
-                                                    .auth = g->auth,
-                                                    .hub = g->hub,
-                                                    .feed = g->feed,
-                                                    .request_ms = g->http.request_ms},
-                         &g->commands);
+        e = commands_new(
+            &(struct commands_options){.calls = g->calls,
+                                       .auth = g->auth,
+                                       .hub = g->hub,
+                                       .feed = g->feed,
+                                       .request_ms = config_int(c, "gateway.request_ms")},
+            &g->commands);
     if (!e)
         e = ws_front_new(&(struct ws_options){.hub = g->hub,
                                               .commands = g->commands,
@@ -228,15 +235,12 @@ static enum err start_requests(struct gateway *g, const struct part_env *env,
     if (!e) e = start_realtime(g, env, detail);
     if (!e) e = health_new(g->calls, g->cache, g->hub, &g->health);
     if (!e)
-        e = rest_new(
-            &(struct rest_options){.calls = g->calls,
-                                   .auth = g->auth,
-                                   .cache = g->cache,
-                                   .body_max = (size_t)config_int(c, "gateway.body_max"),
-                                   .local = handle_local,
-                                   .local_context = g,
-                                   .cookie_secure = config_bool(c, "gateway.cookie_secure")},
-            &g->rest);
+        e = rest_new(&(struct rest_options){.calls = g->calls,
+                                            .auth = g->auth,
+                                            .cache = g->cache,
+                                            .local = handle_local,
+                                            .local_context = g},
+                     &g->rest);
     return e;
 }
 
@@ -262,27 +266,18 @@ static void gateway_stop(void *part, int64_t grace_ms)
     calls_free(g->calls);
     hub_free(g->hub);
     cache_close(g->cache);
+    shared_release(&g->http);
     free(g);
-}
-
-static enum err read_networks(const struct config *c, const char *key, struct networks *ret,
-                              struct err_detail *detail)
-{
-    struct err_detail why = {0};
-    enum err e = networks_parse(config_string(c, key), ret, &why);
-    return e ? err_set(detail, e, "%s: %s", key, why.text) : OK;
 }
 
 static enum err gateway_start(const struct part_env *env, void **ret, struct err_detail *detail)
 {
     struct gateway *g = calloc(1, sizeof *g);
     if (!g) return ERR_NO_MEMORY;
-    g->http = (struct http_settings){
-        .origins = config_string(env->config, "gateway.origins"),
-        .request_ms = config_int(env->config, "gateway.request_ms"),
-        .hsts = config_bool(env->config, "gateway.hsts"),
-    };
-    enum err e = read_networks(env->config, "gateway.trusted_proxies", &g->http.trusted, detail);
+    struct settings settings = {0};
+    enum err e = settings_read(env->config, &settings, detail);
+    shared_init(&g->http, settings.http);
+    atomic_init(&g->drain_ms, settings.drain_ms);
     if (!e) e = start_requests(g, env, detail);
     for (unsigned i = 0; i < LISTENERS && !e; i++)
         e = start_listener(g, env->config, i, detail);
@@ -295,6 +290,41 @@ static enum err gateway_start(const struct part_env *env, void **ret, struct err
     return OK;
 }
 
+/* ---- while it runs ---- */
+
+static enum err gateway_prepare(void *part, const struct config *next, void **ret_change,
+                                struct err_detail *detail)
+{
+    (void)part;
+    struct settings *change = calloc(1, sizeof *change);
+    if (!change) return ERR_NO_MEMORY;
+    enum err e = settings_read(next, change, detail);
+    if (e)
+        free(change);
+    else
+        *ret_change = change;
+    return e;
+}
+
+static void gateway_finish(void *part, void *change, bool accept)
+{
+    struct gateway *g = part;
+    struct settings *settings = change;
+    if (accept) {
+        shared_put(&g->http, TAKE(settings->http));
+        atomic_store(&g->drain_ms, settings->drain_ms);
+    }
+    settings_release(settings);
+    free(settings);
+}
+
+static int64_t gateway_drain(void *part)
+{
+    struct gateway *g = part;
+    health_drain(g->health);
+    return atomic_load(&g->drain_ms);
+}
+
 static enum err gateway_ready(void *part, struct err_detail *detail)
 {
     return health_ready(((struct gateway *)part)->health, detail);
@@ -304,4 +334,7 @@ const struct part_ops gateway_part = {.name = "gateway",
                                       .config = keys,
                                       .start = gateway_start,
                                       .ready = gateway_ready,
-                                      .stop = gateway_stop};
+                                      .stop = gateway_stop,
+                                      .reload_prepare = gateway_prepare,
+                                      .reload_finish = gateway_finish,
+                                      .drain = gateway_drain};

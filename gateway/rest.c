@@ -76,7 +76,7 @@ static bool authorize(struct work *w)
 
 static bool read_body(struct work *w)
 {
-    enum err e = http_body(w->x, w->rest->options.body_max, &w->body);
+    enum err e = http_body(w->x, http_settings(w->x)->body_max, &w->body);
     if (e == ERR_EXHAUSTED)
         http_problem_status(w->x, 413, "body_too_large",
                             "the body is larger than this route takes");
@@ -226,7 +226,7 @@ static bool has_order_ids(const ProtobufCMessageDescriptor *message)
 /* A cookie that came over TLS stays there. */
 static bool needs_tls(const struct work *w)
 {
-    return w->rest->options.cookie_secure || http_is_tls(w->x);
+    return http_settings(w->x)->cookie_secure || http_is_tls(w->x);
 }
 
 /* The part said no. What it decided is an answer to keep; what may turn out otherwise is not. */
@@ -310,7 +310,7 @@ bool rest_handle(struct rest *r, struct http_exchange *x)
             http_problem_status(x, 405, "method_not_allowed", verbs);
         return true;
     }
-    buf_init(&w.body, r->options.body_max + 65536);
+    buf_init(&w.body, http_settings(x)->body_max + 65536);
     handle_method(&w);
     buf_release(&w.body);
     protobuf_c_message_free_unpacked(w.request, NULL);

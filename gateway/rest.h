@@ -23,10 +23,8 @@ struct rest_options {
     struct calls *calls; /* all borrowed */
     struct auth *auth;
     struct cache *cache;
-    size_t body_max; /* bytes of a request's body */
     rest_local *local;
     void *local_context;
-    bool cookie_secure; /* false only without TLS in front, for development */
 };
 
 struct rest;

@@ -17,10 +17,10 @@ struct http_exchange {
     struct mg_connection *connection;
     const struct mg_request_info *info;
     const struct listener_policy *policy;
-    const struct http_settings *settings;
-    struct cutter *cutter; /* NULL: nobody cuts a slow client */
-    atomic_bool *last;     /* true: we stop, the connection ends with this answer; may be NULL */
-    int socket;            /* -1: not known, so not cut */
+    const struct http_settings *settings; /* held */
+    struct cutter *cutter;                /* NULL: nobody cuts a slow client */
+    atomic_bool *last; /* true: we stop, the connection ends with this answer; may be NULL */
+    int socket;        /* -1: not known, so not cut */
     const char *verb;
     char path[HTTP_PATH_MAX + 1];
     char peer[ADDRESS_TEXT_SIZE]; /* the client's address */

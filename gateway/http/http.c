@@ -66,6 +66,11 @@ const struct listener_policy *http_policy(const struct http_exchange *x)
     return x->policy;
 }
 
+const struct http_settings *http_settings(const struct http_exchange *x)
+{
+    return x->settings;
+}
+
 void http_set_user(struct http_exchange *x, const char *user_id)
 {
     (void)snprintf(x->user_id, sizeof x->user_id, "%s", user_id);

@@ -15,6 +15,7 @@
 #include "base/err.h"
 #include "base/network.h"
 #include "base/rpc/rpc.h"
+#include "base/shared.h"
 #include "base/trace.h"
 #include "listener.h"
 
@@ -27,15 +28,18 @@
 #define HTTP_HEAD_MAX    16384         /* bytes of the request line and the headers */
 #define HTTP_QUERY_MAX   32            /* parameters */
 #define HTTP_PROBLEM_MAX 65536         /* bytes of a problem */
+#define HTTP_ORIGINS_MAX 4096          /* bytes of the list of origins */
 
 struct http_exchange;
 
-/* The same for every listener; borrowed for its life. */
+/* The same for every listener; a request keeps to those that were current when it began. */
 struct http_settings {
-    const char *origins;     /* that browsers may call from: exact, comma-separated; "": none */
-    struct networks trusted; /* proxies that are believed about who calls and how */
-    int64_t request_ms;      /* for the whole request: its body, the handler, the answer */
-    bool hsts;               /* always tell browsers to insist on TLS, not only who came over it */
+    char origins[HTTP_ORIGINS_MAX + 1]; /* that browsers may call from: exact, comma-separated */
+    struct networks trusted;            /* proxies that are believed about who calls and how */
+    int64_t request_ms; /* for the whole request: its body, the handler, the answer */
+    size_t body_max;    /* bytes of a request's body */
+    bool hsts;          /* always tell browsers to insist on TLS, not only who came over it */
+    bool cookie_secure; /* so for refresh cookies: not only for who came over TLS */
 };
 
 /* "GET"; HEAD arrives as GET and loses the body of its answer. */
@@ -50,6 +54,7 @@ const char *http_request_id(const struct http_exchange *x); /* 32 hex digits, ou
 int http_socket(const struct http_exchange *x); /* the client's, to wait for; -1: not known */
 struct trace http_trace(const struct http_exchange *x);
 const struct listener_policy *http_policy(const struct http_exchange *x);
+const struct http_settings *http_settings(const struct http_exchange *x);
 /* Who it turned out to be: for the log line. */
 void http_set_user(struct http_exchange *x, const char *user_id);
 /* Monotonic: when the answer must have left. */

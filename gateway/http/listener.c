@@ -58,7 +58,7 @@ static void measure(const struct listener *l, const struct http_exchange *x, int
 {
     CHECK(x->status >= 100 && x->status < 100 * STATUS_CLASSES);
     counter_add(l->answered[x->status / 100], 1);
-    if (duration_us <= l->options.http->request_ms * 1000)
+    if (duration_us <= x->settings->request_ms * 1000)
         histogram_observe_us(l->seconds, duration_us);
 }
 
@@ -119,7 +119,7 @@ static struct http_exchange begin(struct mg_connection *connection)
     struct http_exchange x = {.connection = connection,
                               .info = info,
                               .policy = &l->options.policy,
-                              .settings = l->options.http,
+                              .settings = shared_hold(l->options.settings),
                               .cutter = l->cutter,
                               .socket = visit.socket,
                               .last = &l->draining,
@@ -132,6 +132,7 @@ static void end(struct http_exchange *x)
     if (x->close && !x->body_read) visit.refused = true;
     log_request(x);
     buf_release(&x->headers);
+    shared_rele(x->settings);
     leave(x->info->user_data);
 }
 
@@ -221,9 +222,11 @@ static int on_message(const struct mg_connection *connection, const char *messag
 static struct mg_context *start_context(struct listener *l)
 {
     char ports[128], threads[16], timeout[24], head[16];
+    const struct http_settings *settings = shared_hold(l->options.settings);
     (void)snprintf(ports, sizeof ports, "%s:%u", l->options.address, l->options.port);
     (void)snprintf(threads, sizeof threads, "%u", l->options.threads);
-    (void)snprintf(timeout, sizeof timeout, "%lld", (long long)l->options.http->request_ms);
+    (void)snprintf(timeout, sizeof timeout, "%lld", (long long)settings->request_ms);
+    shared_rele(settings);
     (void)snprintf(head, sizeof head, "%d", 2 * HTTP_HEAD_MAX); /* so that we say 431 */
     const char *const options[] = {
         "listening_ports", ports, "num_threads", threads, "request_timeout_ms", timeout,

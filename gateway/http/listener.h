@@ -14,7 +14,7 @@
 #include <stdint.h>
 
 struct http_exchange; /* http.h: one request and its answer */
-struct http_settings; /* http.h */
+struct shared_slot;   /* base/shared.h */
 struct ws_front;      /* ws.h: the WebSocket front, NULL where there is none */
 
 /* What a listener lets through. */
@@ -34,8 +34,9 @@ struct listener_options {
     unsigned threads;      /* connections served at once */
     http_handler *handler; /* every request that is no WebSocket upgrade on /ws */
     void *context;
-    const struct http_settings *http; /* borrowed, as long as the listener lives */
-    struct ws_front *ws;              /* borrowed; NULL: no WebSocket here */
+    struct shared_slot
+        *settings;       /* of struct http_settings; borrowed, as long as the listener lives */
+    struct ws_front *ws; /* borrowed; NULL: no WebSocket here */
 };
 
 struct listener;

@@ -125,6 +125,7 @@ class Platform:
         self.directory.mkdir(parents=True, exist_ok=True)
         self.processes, self.servers = {}, []
         self.ports = {}
+        self.config = CONFIG
         self._admin = None
         self.settings = {"users.bcrypt_cost": 4, "gateway.cookie_secure": "false", **self.no_ports(),
                          **(self.split_settings() if shape == "split" else self.one_settings()), **(settings or {})}
@@ -164,7 +165,7 @@ class Platform:
     def options(self, target="all"):
         if self.shape == "one":
             target = "all"
-        flags = [f"--config={CONFIG}", "--set", f"data_dir={self.data(target)}"]
+        flags = [f"--config={self.config}", "--set", f"data_dir={self.data(target)}"]
         for key, value in self.settings.items():
             flags += ["--set", f"{key}={value}"]
         return flags

@@ -70,6 +70,7 @@ static struct host {
     struct ws_front *ws, *nervous_ws;
     struct sse *sse;
     struct listener *listeners[LISTENERS];
+    struct shared_slot settings;
 
     pthread_mutex_t gate_lock;
     pthread_cond_t gate_changed;
@@ -248,7 +249,6 @@ static void handle_request(void *context, struct http_exchange *x)
 
 static void start_listener(unsigned i)
 {
-    static const struct http_settings http = {.origins = "", .request_ms = 5000};
     static const struct listener_policy policies[LISTENERS] = {
         {"main", CALLER_ADMIN, NULL, false},    {"nervous", CALLER_ADMIN, NULL, true},
         {"login", CALLER_USER, "auth.*,authenticate,help,ping", false}, {"guest", CALLER_GUEST, NULL, false},
@@ -260,7 +260,7 @@ static void start_listener(unsigned i)
                                        .address = "127.0.0.1",
                                        .threads = 24,
                                        .handler = handle_request,
-                                       .http = &http,
+                                       .settings = &host.settings,
                                        .ws = fronts[i]};
     MUST(listener_start(&options, &host.listeners[i], &detail));
 }
@@ -303,6 +303,10 @@ static void start_gateway(void)
         .env = host.env, .calls = host.calls, .hub = host.hub, .queue_bytes = QUEUE_BYTES};
     MUST(feed_new(&feed, &host.feed, &detail));
     start_fronts();
+    struct http_settings *http = shared_alloc(sizeof *http);
+    MUST(http ? OK : ERR_NO_MEMORY);
+    http->request_ms = 5000;
+    shared_init(&host.settings, http);
     for (unsigned i = 0; i < LISTENERS; i++)
         start_listener(i);
     for (unsigned i = 0; i < feed_topic_count(); i++)
@@ -335,6 +339,7 @@ static void stop_gateway(void)
         listener_begin_stop(host.listeners[i], 5000);
     for (unsigned i = 0; i < LISTENERS; i++)
         listener_stop(host.listeners[i]);
+    shared_release(&host.settings);
     ws_front_free(host.ws);
     ws_front_free(host.nervous_ws);
     sse_free(host.sse);
