@@ -5,13 +5,14 @@
 
 #include <string.h>
 
-static void begin(struct buf *out, const char *msg_id)
+static void begin(struct buf *out, const char *msg_id, const char *notice)
 {
     (void)buf_add_text(out, "{\"msgId\":");
     if (msg_id[0])
         (void)json_add_string(out, msg_id, strlen(msg_id));
     else
         (void)buf_add_text(out, "null");
+    if (notice) (void)buf_add_format(out, ",\"deprecated\":%s", notice);
 }
 
 static void add_text(struct buf *out, const char *name, const char *text)
@@ -20,19 +21,21 @@ static void add_text(struct buf *out, const char *name, const char *text)
     (void)json_add_string(out, text, strlen(text));
 }
 
-void answer_result(struct buf *out, const char *msg_id, const char *json, size_t size)
+void answer_result(struct buf *out, const char *msg_id, const char *notice, const char *json,
+                   size_t size)
 {
-    begin(out, msg_id);
+    begin(out, msg_id, notice);
     (void)buf_add_text(out, ",\"ok\":true,\"result\":");
     (void)buf_add(out, json, size);
     (void)buf_add_char(out, '}');
 }
 
-void answer_error(struct buf *out, const char *msg_id, const struct rpc_status *status)
+void answer_error(struct buf *out, const char *msg_id, const char *notice,
+                  const struct rpc_status *status)
 {
     /* What a failure on our side says may name its insides: the log tells the rest. */
     bool ours = err_http(status->err) >= 500 && status->err != ERR_UNIMPLEMENTED;
-    begin(out, msg_id);
+    begin(out, msg_id, notice);
     (void)buf_add_text(out, ",\"ok\":false,\"error\":{");
     add_text(out, "code", status->reason[0] ? status->reason : err_word(status->err));
     (void)buf_add_char(out, ',');
@@ -85,7 +88,7 @@ void answer_send(struct hub_connection *c, const char *msg_id, const struct buf 
     for (size_t at = 0; at < text->size;) {
         size_t size = part_size(text, at);
         buf_clear(&out);
-        begin(&out, msg_id);
+        begin(&out, msg_id, NULL);
         (void)buf_add_format(&out, ",\"part\":%u,\"parts\":%u,\"data\":", part++, parts);
         (void)json_add_string(&out, text->data + at, size);
         (void)buf_add_char(&out, '}');

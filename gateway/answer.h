@@ -25,8 +25,11 @@
 #define ANSWER_PART_SIZE (ANSWER_WHOLE_MAX / 2 - 256)
 #define ANSWER_MAX       ((size_t)512 * 1024) /* of all parts: half a queue */
 
-void answer_result(struct buf *out, const char *msg_id, const char *json, size_t size);
-void answer_error(struct buf *out, const char *msg_id, const struct rpc_status *status);
+/* notice: the field "deprecated", an object (gateway/deprecation.h); NULL: none. */
+void answer_result(struct buf *out, const char *msg_id, const char *notice, const char *json,
+                   size_t size);
+void answer_error(struct buf *out, const char *msg_id, const char *notice,
+                  const struct rpc_status *status);
 
 /* Queues the text for the connection. Without memory for it the connection is closed. */
 void answer_send(struct hub_connection *c, const char *msg_id, const struct buf *text);

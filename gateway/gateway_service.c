@@ -122,6 +122,8 @@ static void handle_local(void *context, struct http_exchange *x,
         http_answer(x, 200, method->content, contract_help, contract_help_size);
     else if (strcmp(name, "OpenApi") == 0)
         http_answer(x, 200, method->content, contract_openapi, contract_openapi_size);
+    else if (strcmp(name, "AsyncApi") == 0)
+        http_answer(x, 200, method->content, contract_asyncapi, contract_asyncapi_size);
     else if (strcmp(name, "GetStatus") == 0)
         health_handle_public(g->health, x, principal->role == ROLE_ADMIN);
     else

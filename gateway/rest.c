@@ -2,6 +2,7 @@
 #include "rest.h"
 
 #include "cookies.h"
+#include "deprecation.h"
 #include "idempotency.h"
 #include "media.h"
 #include "policy.h"
@@ -310,6 +311,7 @@ bool rest_handle(struct rest *r, struct http_exchange *x)
             http_problem_status(x, 405, "method_not_allowed", verbs);
         return true;
     }
+    deprecation_tell(x, w.route.method);
     buf_init(&w.body, http_settings(x)->body_max + 65536);
     handle_method(&w);
     buf_release(&w.body);

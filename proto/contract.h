@@ -24,6 +24,14 @@ enum rate {
     RATE_UNLIMITED
 };
 
+/* What is told with every answer of a method that will be gone, ready to send. */
+struct contract_deprecation {
+    const char *deprecation; /* the header Deprecation (RFC 9745): "@1769817600" */
+    const char *sunset;      /* the header Sunset (RFC 8594): an HTTP date */
+    const char *link;        /* the header Link: what to read, and the successor */
+    const char *json;        /* the field "deprecated" of a WebSocket's answer: an object */
+};
+
 struct contract_method {
     const char *name; /* "trading.Trading/PlaceOrder" */
     const ProtobufCServiceDescriptor *service;
@@ -39,6 +47,7 @@ struct contract_method {
     int success;         /* HTTP status */
     const char *content; /* the answer's media type; NULL: output as JSON */
     const char *summary;
+    const struct contract_deprecation *deprecated; /* NULL: it is not */
 };
 
 extern const struct contract_method contract_methods[]; /* sorted by name */
@@ -77,6 +86,8 @@ extern const size_t contract_descriptors_size;
 /* Generated documents, NUL-terminated. */
 extern const char contract_openapi[]; /* OpenAPI 3.1, JSON */
 extern const size_t contract_openapi_size;
+extern const char contract_asyncapi[]; /* AsyncAPI 3.0, JSON */
+extern const size_t contract_asyncapi_size;
 extern const char contract_help[]; /* JSON: every command and endpoint with parameters */
 extern const size_t contract_help_size;
 

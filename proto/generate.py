@@ -13,6 +13,7 @@ import sys
 from google.protobuf import descriptor_pb2
 
 from gen import c_tables
+from gen.asyncapi import write_asyncapi
 from gen.check import check_contract
 from gen.help import write_help
 from gen.model import read_contract
@@ -41,11 +42,14 @@ def main() -> int:
     for file in descriptors.file:  # for reflection: without the comments
         file.ClearField("source_code_info")
     openapi = compact(write_openapi(contract, args.version))
+    asyncapi = compact(write_asyncapi(contract, args.version))
     help_data = compact(write_help(contract, args.version))
     write(args.out / "contract_tables.c", c_tables.write_tables(contract, descriptors.SerializeToString()))
     write(args.out / "contract_documents.c",
-          c_tables.write_documents({"contract_openapi": openapi, "contract_help": help_data}))
+          c_tables.write_documents({
+              "contract_openapi": openapi, "contract_asyncapi": asyncapi, "contract_help": help_data}))
     write(args.out / "openapi.json", openapi)
+    write(args.out / "asyncapi.json", asyncapi)
     write(args.out / "help.json", help_data)
     write(args.out / "tradepost.d.ts", write_types(contract, args.version))
     return 0

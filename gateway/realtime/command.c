@@ -3,6 +3,7 @@
 
 #include "answer.h"
 #include "command_message.h"
+#include "deprecation.h"
 #include "policy.h"
 
 #include "base/clock.h"
@@ -25,6 +26,7 @@ struct commands {
 /* What the answer and the log line need of a command. */
 struct asked {
     const char *listener;
+    const char *notice; /* that the command will be gone, or NULL */
     char command[COMMAND_NAME_MAX + 1], msg_id[COMMAND_MSG_ID_MAX + 1], user_id[40];
     struct trace trace;
     int64_t begin_us;
@@ -144,7 +146,7 @@ static void fail(struct hub_connection *c, const struct asked *a, const struct r
 {
     AUTO_BUF struct buf out;
     buf_init(&out, ANSWER_WHOLE_MAX);
-    answer_error(&out, a->msg_id, status);
+    answer_error(&out, a->msg_id, a->notice, status);
     answer_send(c, a->msg_id, &out);
     log_command(a, status->err);
 }
@@ -174,7 +176,7 @@ static void succeed(struct hub_connection *c, const struct asked *a, const char 
 {
     AUTO_BUF struct buf out;
     buf_init(&out, ANSWER_MAX);
-    answer_result(&out, a->msg_id, json, size);
+    answer_result(&out, a->msg_id, a->notice, json, size);
     if (out.error == ERR_EXHAUSTED) return fail_too_large(c, a);
     answer_send(c, a->msg_id, &out);
     log_command(a, OK);
@@ -441,6 +443,7 @@ static void run(struct work *w, const char *params)
     size_t index = find_own(w->asked.command);
     if (!is_offered(w->session->policy, w->method))
         return fail_text(w, ERR_NOT_FOUND, "not_offered", "this is not offered on this port");
+    w->asked.notice = deprecation_notice(w->method);
     bool authenticates = index == 0;
     if (!authenticates && !authorize(w)) return;
     if (!read_request(w, params)) return;

@@ -3,6 +3,7 @@
 import json
 import re
 
+from gen.deprecation import notice
 from gen.model import TIMESTAMP
 
 HEAD = """/* Written by proto/generate.py from proto/<file>.proto: do not edit. */
@@ -87,6 +88,10 @@ def method_tables(contract):
         yield f"        .success = {m.success},"
         yield f"        .content = {c_string(m.content)},"
         yield f"        .summary = {c_string(m.summary)},"
+        if m.deprecated:
+            yield "        .deprecated = &(const struct contract_deprecation){"
+            yield from (f"            .{name} = {c_string(text)}," for name, text in notice(contract, m).items())
+            yield "        },"
         yield "    },"
     yield "};"
     yield f"const size_t contract_method_count = {len(contract.methods)};"

@@ -1,5 +1,6 @@
 """What a contract must keep to. Each finding is a sentence that names the place and what would be right."""
 
+import datetime
 import re
 
 from gen.formats import FORMATS, matches
@@ -17,6 +18,8 @@ int long register restrict return short signed sizeof static struct switch typed
 while base""".split())
 FIELDS_MAX = 64  # base/json.h, JSON_FIELDS_MAX
 SUCCESSES = (200, 201, 202)
+SHARED = "gateway"    # the package whose problems every method may have
+SUNSET_DAYS_MIN = 180  # between telling and taking away: docs/versioning.md
 
 
 def check_contract(contract) -> list:
@@ -30,6 +33,10 @@ def check_contract(contract) -> list:
             findings.append(f"{message.name}: more than {FIELDS_MAX} fields")
     for method in contract.methods:
         findings += [f"{method.name}: {finding}" for finding in check_method(method)]
+        findings += [f"{method.name}: {finding}" for finding in check_problems(contract, method)]
+        findings += [f"{method.name}: {finding}" for finding in check_deprecation(contract, method)]
+    for problem in contract.problems:
+        findings += [f'problem "{problem.code}" of {problem.package}: {f}' for f in check_problem(contract, problem)]
     for event in contract.events:
         findings += [f"{event.payload.name}: {finding}" for finding in check_event(event)]
     return findings + list(check_unique(contract))
@@ -126,6 +133,45 @@ def check_rest(method):
                 yield f"{method.input.name}.{field.name} cannot be in a query, and a {method.verb} has no body"
 
 
+def check_problem(contract, problem):
+    if not re.fullmatch("[a-z]+(_[a-z]+)*", problem.code):
+        yield 'is not like "insufficient_funds"'
+    if not 400 <= problem.status <= 599:
+        yield f"status is {problem.status}, not from 400 to 599"
+    if not problem.meaning.endswith("."):
+        yield "needs a meaning, one sentence with its full stop"
+    if problem.package != SHARED and contract.problem(SHARED, problem.code):
+        yield "is everybody's already, in gateway.proto"
+
+
+def check_problems(contract, method):
+    for code in method.problems:
+        if not contract.problem(method.package, code):
+            yield f'the problem "{code}" is not declared in its file'
+    if len(set(method.problems)) != len(method.problems):
+        yield "has a problem twice"
+
+
+def check_deprecation(contract, method):
+    told = method.deprecated
+    if not told:
+        return
+    if not method.public:
+        yield "is for services: nobody outside needs to be told"
+    try:
+        since, sunset = map(datetime.date.fromisoformat, (told.since, told.sunset))
+    except ValueError:
+        yield f'deprecated since "{told.since}", sunset "{told.sunset}": days are like "2026-01-31"'
+        return
+    if (sunset - since).days < SUNSET_DAYS_MIN:
+        yield f"its sunset is less than {SUNSET_DAYS_MIN} days after it was told"
+    successor = contract.method(told.successor)
+    if told.successor and not (successor and successor.public):
+        yield f'its successor "{told.successor}" is no public method'
+    elif successor and (successor.deprecated or successor is method):
+        yield f'its successor "{told.successor}" is deprecated too'
+
+
 def check_event(event):
     if not re.fullmatch(r"[a-z]+([.:]([a-z]+|\{[a-z][A-Za-z]*\}))*", event.channel):
         yield f'channel "{event.channel}" is not like "prices:{{symbol}}"'
@@ -147,7 +193,8 @@ def check_unique(contract):
         for channel in {e.channel for e in contract.events}:
             if len({of(e) for e in contract.events if e.channel == channel}) > 1:
                 yield f"the events of channel {channel} have more than one {what}"
-    yield from twice("is the operation id of", [(operation_id(m), m.name) for m in public])
+    yield from twice("is the operation id of", [(m.operation, m.name) for m in public])
+    yield from twice("is the problem of", [(f"{p.package} {p.code}", p.package) for p in contract.problems])
     named = contract.public_messages() + contract.public_enums()
     yield from twice("is the public name of", [(thing.short, thing.name) for thing in named])
 
@@ -159,7 +206,3 @@ def twice(what, pairs):
             yield f"{key} {what} {owners[key]} and of {owner}"
         owners[key] = owner
 
-
-def operation_id(method) -> str:
-    name = method.name.rsplit("/", 1)[1]
-    return name[0].lower() + name[1:]

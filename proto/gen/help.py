@@ -1,7 +1,9 @@
 """The help data: every command and endpoint, channel and type, for the help pages and the WebSocket's `help`."""
 
-from gen.check import operation_id
-from gen.text import field_example, field_words, request_example, sentence
+from gen.asyncapi import event_example
+from gen.deprecation import notice_field
+from gen.problems import method_problems
+from gen.text import field_example, field_words, message_example, page_of, request_example, sentence
 
 
 def write_help(contract, version: str) -> dict:
@@ -11,6 +13,8 @@ def write_help(contract, version: str) -> dict:
         "version": version,
         "operations": [operation(contract, m) for m in public],
         "channels": channels(contract),
+        "problems": [{"code": p.code, "status": p.status, "part": p.package, "description": p.meaning}
+                     for p in contract.problems],
         "types": [type_help(contract, m) for m in contract.public_messages()],
         "enums": [enum_help(e) for e in contract.public_enums()],
     }
@@ -19,7 +23,7 @@ def write_help(contract, version: str) -> dict:
 def operation(contract, method) -> dict:
     words = " ".join(w for w in (sentence(method.summary), sentence(method.comment)) if w)
     return {
-        "operation": operation_id(method),
+        "operation": method.operation,
         "method": method.name,
         "command": method.command or None,
         "verb": method.verb or None,
@@ -28,12 +32,17 @@ def operation(contract, method) -> dict:
         "caller": method.caller,
         "permission": method.permission,
         "rate": method.rate,
+        "rateLimit": contract.rate_words(method.rate),
         "idempotent": method.idempotent,
         "success": method.success,
         "parameters": [parameter(contract, method, f) for f in method.input.fields],
         "example": request_example(contract, method.input.fields),
         "result": None if method.content else method.output.short,
+        "answer": None if method.content else message_example(contract, method.output),
         "content": method.content or "application/json",
+        "problems": [{"code": p.code, "status": p.status} for p in method_problems(contract, method)],
+        "deprecated": notice_field(contract, method) if method.deprecated else None,
+        "page": page_of(method),
     }
 
 
@@ -76,7 +85,8 @@ def channels(contract) -> list:
     ret = {}
     for event in contract.events:
         channel = ret.setdefault(event.channel, {"name": event.channel, "caller": event.caller, "events": []})
-        channel["events"].append({"type": event.type, "payload": event.payload.short, "description": event.summary})
+        channel["events"].append({"type": event.type, "payload": event.payload.short, "description": event.summary,
+                                  "delivery": event.delivery, "example": event_example(contract, event)})
     return list(ret.values())
 
 

@@ -91,6 +91,21 @@ class Enum:
 
 
 @dataclass
+class Problem:
+    package: str
+    code: str          # "insufficient_funds"
+    status: int        # HTTP's
+    meaning: str
+
+
+@dataclass
+class Deprecation:
+    since: str         # "2026-01-31"
+    sunset: str
+    successor: str     # "trading.Trading/PlaceOrder", or ""
+
+
+@dataclass
 class Method:
     name: str          # "trading.Trading/PlaceOrder"
     service: str       # "trading.Trading"
@@ -110,6 +125,18 @@ class Method:
     success: int
     content: str       # the answer's media type; "": output as JSON
     summary: str
+    problems: list     # codes of its file
+    deprecated: Deprecation | None
+
+    @property
+    def package(self) -> str:
+        return self.name.split(".")[0]
+
+    @property
+    def operation(self) -> str:
+        """Its name for clients: "placeOrder"."""
+        name = self.name.rsplit("/", 1)[1]
+        return name[0].lower() + name[1:]
 
     @property
     def public(self) -> bool:
@@ -154,6 +181,7 @@ class Contract:
     enums: dict = field(default_factory=dict)
     methods: list = field(default_factory=list)    # sorted by name
     events: list = field(default_factory=list)     # sorted by channel, type
+    problems: list = field(default_factory=list)   # as declared
 
     def public_messages(self) -> list:
         """Every message a client can send or see, sorted by name."""
@@ -173,6 +201,16 @@ class Contract:
             found[message.name] = message
             queue += [self.messages[f.type] for f in message.fields if f.kind == "message"]
         return [found[name] for name in sorted(found)]
+
+    def problem(self, package: str, code: str):
+        return next((p for p in self.problems if (p.package, p.code) == (package, code)), None)
+
+    def method(self, name: str):
+        return next((m for m in self.methods if m.name == name), None)
+
+    def rate_words(self, rate: str) -> str:
+        """How much a rate class allows, as options.proto says it: "20 per minute and user"."""
+        return next(comment for name, _, comment in self.enums["options.Rate"].values if name == rate)
 
     def public_enums(self) -> list:
         names = {f.type for m in self.public_messages() for f in m.fields if f.kind == "enum"}
@@ -194,6 +232,8 @@ class Reader:
         if own:
             self.contract.files.append(self.file.name)
             self.contract.packages[self.file.package] = self.comment(12)  # at the syntax line
+            for p in self.file.options.Extensions[self.options.problem]:
+                self.contract.problems.append(Problem(self.file.package, p.code, p.status, p.meaning))
         for i, message in enumerate(self.file.message_type):
             if own or self.file.package + "." + message.name == TIMESTAMP:
                 self.read_message(message, self.file.package, (4, i))
@@ -260,7 +300,16 @@ class Reader:
             idempotent=endpoint.idempotent,
             success=endpoint.success or HTTP_OK,
             content=endpoint.content,
-            summary=endpoint.summary))
+            summary=endpoint.summary,
+            problems=list(endpoint.problems),
+            deprecated=self.read_deprecation(endpoint)))
+
+    @staticmethod
+    def read_deprecation(endpoint):
+        if not endpoint.HasField("deprecated"):
+            return None
+        told = endpoint.deprecated
+        return Deprecation(told.since, told.sunset, told.successor)
 
 
 def join_comments(location) -> str:

@@ -1,9 +1,11 @@
 """The OpenAPI 3.1 document: every method that has a REST path."""
 
-from gen.check import operation_id
+import http
+
 from gen.formats import FORMATS
 from gen.model import TIMESTAMP
-from gen.text import field_example, field_words, message_example, request_example, sentence
+from gen.problems import method_problems, takes_key
+from gen.text import deprecation_words, field_example, field_words, message_example, request_example, sentence
 
 ABOUT = """The REST side of Tradepost. JSON in and out, canonical proto3 JSON: names in lowerCamelCase; amounts,
 prices and 64-bit integers are strings; times are RFC 3339 in UTC with milliseconds; every field of an answer is
@@ -49,10 +51,11 @@ def write_openapi(contract, version: str) -> dict:
 
 def operation(contract, method) -> dict:
     ret = {
-        "operationId": operation_id(method),
+        "operationId": method.operation,
         "tags": [method.name.split(".")[0]],
         "summary": method.summary.rstrip("."),
-        "description": operation_words(method),
+        "description": operation_words(contract, method),
+        **({"deprecated": True} if method.deprecated else {}),
         "security": security(method),
         "parameters": parameters(contract, method),
     }
@@ -62,12 +65,13 @@ def operation(contract, method) -> dict:
     return ret
 
 
-def operation_words(method) -> str:
-    words = [sentence(method.summary), sentence(method.comment), f"For {CALLERS[method.caller]}."]
+def operation_words(contract, method, websocket: bool = False) -> str:
+    told = f"Deprecated. {deprecation_words(contract, method)}" if method.deprecated else ""
+    words = [told, sentence(method.summary), sentence(method.comment), f"For {CALLERS[method.caller]}."]
     if method.permission != "NONE":
         words.append(f"API keys need the permission {method.permission}.")
-    words.append(f"Rate class {method.rate}.")
-    if method.command:
+    words.append(f"Rate class {method.rate}: {contract.rate_words(method.rate)}.")
+    if method.command and not websocket:
         words.append(f"On the WebSocket: `{method.command}`.")
     return " ".join(word for word in words if word)
 
@@ -84,7 +88,7 @@ def parameters(contract, method) -> list:
     ret = [parameter(contract, method.input.field(name), "path") for name in method.path_params]
     if not method.has_body:
         ret += [parameter(contract, f, "query") for f in method.free_fields]
-    if method.verb != "GET":
+    if takes_key(method):
         ret.append(ref("parameters", "IdempotencyKey"))
     return ret
 
@@ -129,37 +133,54 @@ def success(contract, method) -> dict:
 
 def responses(contract, method) -> dict:
     ret = {str(method.success): success(contract, method)}
-    if method.input.fields:
-        ret["400"] = ref("responses", "BadRequest")
-    if method.caller != "GUEST":
-        ret["401"] = ref("responses", "Unauthenticated")
-        ret["403"] = ref("responses", "Forbidden")
-    if method.path_params:
-        ret["404"] = ref("responses", "NotFound")
-    if method.verb != "GET":
-        ret["409"] = ref("responses", "Conflict")
-        ret["422"] = ref("responses", "Unprocessable")
-    ret["429"] = ref("responses", "TooManyRequests")
+    by_status = {}
+    for p in method_problems(contract, method):
+        by_status.setdefault(p.status, []).append(p)
+    for status, problems in by_status.items():
+        ret[str(status)] = problem_response(status, problems, method)
+    if not any(status.startswith("4") for status in ret):
+        ret["4XX"] = ref("responses", "Problem")
     ret["default"] = ref("responses", "Problem")
     return ret
+
+
+def problem_response(status: int, problems: list, method) -> dict:
+    """Each way to fail with this status; the first of them as an example."""
+    words = " ".join(f"`{p.code}`: {p.meaning}" for p in problems)
+    content = {"application/problem+json": {
+        "schema": ref("schemas", "Problem"),
+        "example": problem_example(problems[0], method.path),
+    }}
+    return {"description": words} | ({"headers": LIMITED} if status == 429 else {}) | {"content": content}
 
 
 # ---- schemas ----
 
 def components(contract, paths) -> dict:
+    return {
+        "schemas": components_of(contract, [paths, PROBLEMS]),
+        "parameters": {"IdempotencyKey": IDEMPOTENCY_KEY},
+        "headers": HEADERS,
+        "responses": PROBLEMS,
+        "securitySchemes": security_schemes(),
+    }
+
+
+def components_of(contract, roots) -> dict:
+    """The schemas that the roots lead to."""
     requests = {m.name for m in contract.request_messages()}
     schemas = {m.short: object_schema(contract, m, m.fields, m.name in requests)
                for m in contract.public_messages()}
     schemas |= {e.short: enum_schema(e) for e in contract.public_enums()}
     schemas |= {"Problem": PROBLEM, "ProblemField": PROBLEM_FIELD}
-    used = referenced(schemas, [paths, PROBLEMS])
-    return {
-        "schemas": {name: schemas[name] for name in sorted(used)},
-        "parameters": {"IdempotencyKey": IDEMPOTENCY_KEY},
-        "headers": HEADERS,
-        "responses": PROBLEMS,
-        "securitySchemes": SECURITY,
-    }
+    return {name: schemas[name] for name in sorted(referenced(schemas, roots))}
+
+
+def security_schemes(asyncapi: bool = False) -> dict:
+    if not asyncapi:
+        return SECURITY
+    return {"bearer": SECURITY["bearer"] | {"description": "The access token: in the command authenticate; of the "
+                                                           "stream, in the header Authorization."}}
 
 
 def referenced(schemas, roots) -> set:
@@ -266,7 +287,7 @@ IDEMPOTENCY_KEY = {
     "required": False,
     "description": "Chosen by the caller: a repeat with the same key returns the first answer; the same key with "
                    "another body is a 409.",
-    "schema": {"type": "string", "minLength": 1, "maxLength": 64},
+    "schema": {"type": "string", "minLength": 1, "maxLength": 128},
     "example": "7f1d9c52-order-17",
 }
 
@@ -304,32 +325,29 @@ HEADERS = {
 }
 
 
-def problem(status: int, code: str, title: str, words: str, headers: dict | None = None, **more) -> dict:
-    example = {"type": "about:blank", "title": title, "status": status, "code": code, **more,
-               "instance": "/api/v1/...", "requestId": "019a3b5c7d8e7f0192a3b4c5d6e7f809"}
-    content = {"application/problem+json": {"schema": ref("schemas", "Problem"), "example": example}}
-    return {"description": words} | ({"headers": headers} if headers else {}) | {"content": content}
-
-
-PROBLEMS = {
-    "BadRequest": problem(400, "invalid_argument", "an argument is wrong", "Something in the request is wrong.",
-                          errors=[{"field": "price", "reason": 'a decimal number in a string, as "12.50"'}]),
-    "Unauthenticated": problem(401, "unauthenticated", "not logged in", "No valid token or key came with it."),
-    "Forbidden": problem(403, "permission_denied", "not allowed", "The caller may not do this."),
-    "NotFound": problem(404, "not_found", "there is no such thing", "There is no such thing."),
-    "Conflict": problem(409, "already_exists", "it exists already",
-                        "It exists already, or somebody else was faster, or the key was used with another body."),
-    "Unprocessable": problem(422, "insufficient_funds", "the state does not allow it",
-                             "The request is right, and what is does not allow it."),
-    "TooManyRequests": problem(429, "rate_limited", "a limit is reached", "Too many calls; wait.", headers={
-        "Retry-After": ref("headers", "RetryAfter"),
-        "RateLimit-Limit": ref("headers", "RateLimitLimit"),
-        "RateLimit-Remaining": ref("headers", "RateLimitRemaining"),
-        "RateLimit-Reset": ref("headers", "RateLimitReset"),
-    }),
-    "Problem": problem(503, "unavailable", "not available right now",
-                       "Anything else. After a 5xx the outcome is unknown."),
+LIMITED = {
+    "Retry-After": ref("headers", "RetryAfter"),
+    "RateLimit-Limit": ref("headers", "RateLimitLimit"),
+    "RateLimit-Remaining": ref("headers", "RateLimitRemaining"),
+    "RateLimit-Reset": ref("headers", "RateLimitReset"),
 }
+
+
+# As RFC 9110 names them; Python's own depend on its version.
+TITLES = {413: "Content Too Large", 422: "Unprocessable Content", 499: "Client Closed Request"}
+
+
+def problem_example(problem, instance: str) -> dict:
+    wrong = [{"field": "limit", "reason": "at most 200"}] if problem.code == "invalid_argument" else []
+    title = TITLES.get(problem.status) or http.HTTPStatus(problem.status).phrase
+    return {"type": "about:blank", "title": title, "status": problem.status, "code": problem.code, "detail": problem.meaning,
+            "instance": instance, "requestId": "019a3b5c7d8e7f0192a3b4c5d6e7f809", "errors": wrong}
+
+
+PROBLEMS = {"Problem": {
+    "description": "Anything else. After a 5xx the outcome is unknown.",
+    "content": {"application/problem+json": {"schema": ref("schemas", "Problem")}},
+}}
 
 SECURITY = {
     "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT",

@@ -1,5 +1,7 @@
 """Comments and examples, as the documents show them."""
 
+import re
+
 from gen.formats import FORMATS
 
 TIME = "2026-01-31T23:59:59.123Z"
@@ -48,3 +50,19 @@ def message_example(contract, message, fields=None) -> dict:
 def request_example(contract, fields) -> dict:
     shown = [f for f in fields if f.limits.required or f.limits.example]
     return message_example(contract, None, shown)
+
+
+def deprecation_words(contract, method) -> str:
+    told = method.deprecated
+    successor = contract.method(told.successor)
+    instead = f" Use {successor.command or successor.verb + ' ' + successor.path} instead." if successor else ""
+    return f"Since {told.since}; may be gone from {told.sunset}.{instead}"
+
+
+def kebab(name: str) -> str:
+    return re.sub(r"([A-Z])", r"-\1", name).lower()
+
+
+def page_of(method) -> str:
+    """Its page of the help site: "/docs/place-order"."""
+    return "/docs/" + kebab(method.operation)

@@ -2,7 +2,8 @@
 
 import re
 
-from gen.text import field_words, sentence
+from gen.problems import all_codes
+from gen.text import deprecation_words, field_words, sentence
 
 HEAD = """// Written by proto/generate.py from proto/<file>.proto: do not edit.
 // Tradepost {version}. 64-bit integers and decimals are strings, times are RFC 3339.
@@ -14,14 +15,36 @@ export type CommandMessage<C extends keyof Commands> = { command: C; msgId: stri
 
 /** What it gets back. */
 export type CommandAnswer<C extends keyof Commands> =
-  | { msgId: string; ok: true; result: Commands[C]["response"] }
-  | { msgId: string; ok: false; error: CommandError };
+  | { msgId: string; ok: true; result: Commands[C]["response"]; deprecated?: DeprecationNotice }
+  | { msgId: string; ok: false; error: CommandError; deprecated?: DeprecationNotice };
+
+/** A piece of an answer of more than 64 KiB: the data of all parts, put together, is the answer's text. */
+export interface AnswerPart {
+  msgId: string;
+  part: number;
+  parts: number;
+  data: string;
+}
 
 export interface CommandError {
-  code: string;
+  code: ErrorCode | (string & {});
   message: string;
   /** The same command may succeed later. */
   temporary: boolean;
+  /** The wrong fields. */
+  errors?: FieldError[];
+}
+
+/** The command will be gone. */
+export interface DeprecationNotice {
+  /** The day it was told, as "2026-01-31". */
+  since: string;
+  /** The day from which it may be gone. */
+  sunset: string;
+  /** The command to use instead. */
+  successor?: string;
+  /** What to read about it. */
+  link: string;
 }
 
 /** An event, on the WebSocket and as the data of a server-sent event. */
@@ -34,17 +57,42 @@ export interface EventMessage<E extends keyof Events> {
   data: Events[E]["data"];
 }
 
+/** Any event; its type tells which. */
+export type AnyEvent = { [E in keyof Events]: EventMessage<E> }[keyof Events];
+
+/** Every channel's name. */
+export type Channel = Events[keyof Events]["channel"];
+
+/** The events of a channel: ChannelEvent<"user.orders">. */
+export type ChannelEvent<C extends Channel> = {
+  [E in keyof Events]: C extends Events[E]["channel"] ? EventMessage<E> : never;
+}[keyof Events];
+
+/** What was missed is gone: read what you keep of the channel anew, and go on from here. */
+export interface Resync {
+  type: "resync";
+  channel: Channel;
+  epoch: string;
+  seq: string;
+}
+
+/** One wrong field of a request, and what would be right. */
+export interface FieldError {
+  field: string;
+  reason: string;
+}
+
 /** The body of every REST error (RFC 9457). */
 export interface Problem {
   type: string;
   title: string;
   status: number;
   /** A stable word, for programs. */
-  code: string;
+  code: ErrorCode | (string & {});
   detail?: string;
   instance?: string;
   requestId: string;
-  errors?: { field: string; reason: string }[];
+  errors?: FieldError[];
 }
 """
 
@@ -61,11 +109,12 @@ def write_types(contract, version: str) -> str:
         lines += enum_type(enum)
     for message in contract.public_messages():
         lines += interface(contract, message, message.name in requests)
-    lines += method_map("Endpoints", "Every REST endpoint.",
+    lines += method_map(contract, "Endpoints", "Every REST endpoint.",
                         [(f"{m.verb} {m.path}", m) for m in contract.methods if m.verb])
-    lines += method_map("Commands", "Every WebSocket command.",
+    lines += method_map(contract, "Commands", "Every WebSocket command.",
                         [(m.command, m) for m in contract.methods if m.command])
     lines += event_map(contract)
+    lines += error_codes(contract)
     return "\n".join(lines) + TAIL
 
 
@@ -109,11 +158,12 @@ def field_type(contract, field, request: bool) -> str:
     return name + " | null" if nullable else name
 
 
-def method_map(name: str, words: str, pairs):
+def method_map(contract, name: str, words: str, pairs):
     yield from comment(words)
     yield f"export interface {name} {{"
     for key, method in sorted(pairs, key=lambda pair: pair[0]):
-        yield from comment(sentence(method.summary), "  ")
+        told = f" @deprecated {deprecation_words(contract, method)}" if method.deprecated else ""
+        yield from comment(sentence(method.summary) + told, "  ")
         response = CONTENTS.get(method.content, "string") if method.content else method.output.short
         yield f'  "{key}": {{ request: {method.input.short}; response: {response} }};'
     yield "}"
@@ -132,9 +182,20 @@ def event_map(contract):
         yield from comment(events[0].summary, "  ")
         yield f'  "{type_}": {{ channel: {channels}; data: {payloads} }};'
     yield "}"
+    yield ""
 
 
 def channel_type(channel: str) -> str:
     if "{" not in channel:
         return f'"{channel}"'
     return "`" + re.sub(r"\{[^}]*\}", "${string}", channel) + "`"
+
+
+def error_codes(contract):
+    yield from comment("Every word that an error's code can be. New ones may come: treat an unknown one by its status.")
+    yield "export type ErrorCode ="
+    for code in all_codes(contract):
+        meanings = dict.fromkeys(p.meaning for p in contract.problems if p.code == code)
+        yield from comment(" Or: ".join(meanings), "  ")
+        yield f'  | "{code}"'
+    yield "  ;"

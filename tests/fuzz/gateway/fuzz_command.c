@@ -17,7 +17,7 @@ static void check_answer(const struct command_message *m, const struct err_detai
     struct rpc_status status = {.err = ERR_INVALID};
     buf_init(&out, ANSWER_WHOLE_MAX);
     memcpy(status.message, detail->text, sizeof status.message);
-    answer_error(&out, m->msg_id, &status);
+    answer_error(&out, m->msg_id, NULL, &status);
     json_t *answer = json_loadb(out.data, out.size, JSON_REJECT_DUPLICATES, NULL);
     CHECK(answer && json_is_false(json_object_get(answer, "ok")));
     json_decref(answer);

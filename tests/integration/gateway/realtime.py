@@ -110,7 +110,7 @@ class Client:
         self.ws = websocket.create_connection(
             f"ws://127.0.0.1:{host.ports[listener]}/ws", timeout=SOON)
         self.events = []
-        self.answers = {}
+        self.answers, self.parts = {}, {}  # by msgId
         self.number = 0
 
     def leave(self):
@@ -133,11 +133,21 @@ class Client:
     def answer(self, msg_id):
         while msg_id not in self.answers:
             message = self.receive()
+            if "part" in message:
+                message = self.join(message)
             if "ok" in message:
                 self.answers[message["msgId"]] = message
-            else:
+            elif message:
                 self.events.append(message)
         return self.answers.pop(msg_id)
+
+    def join(self, message):
+        """The answer that this part is the last of; {} if more are to come."""
+        text = self.parts.pop(message["msgId"], "") + message["data"]
+        if message["part"] == message["parts"]:
+            return json.loads(text)
+        self.parts[message["msgId"]] = text
+        return {}
 
     def ask(self, command, **parameters):
         return self.answer(self.send(command, **parameters))

@@ -99,19 +99,19 @@ static void results_and_errors_have_their_form(void **state)
     (void)state;
     AUTO_BUF struct buf out;
     buf_init(&out, 4096);
-    answer_result(&out, "7", "{\"a\":1}", 7);
+    answer_result(&out, "7", NULL, "{\"a\":1}", 7);
     assert_string_equal(out.data, "{\"msgId\":\"7\",\"ok\":true,\"result\":{\"a\":1}}");
     buf_clear(&out);
     struct rpc_status status = {
         .err = ERR_PRECONDITION, .message = "too \"little\"", .reason = "insufficient_funds"};
-    answer_error(&out, "", &status);
+    answer_error(&out, "", NULL, &status);
     assert_string_equal(out.data, "{\"msgId\":null,\"ok\":false,\"error\":{\"code\":"
                                   "\"insufficient_funds\",\"message\":\"too \\\"little\\\"\","
                                   "\"temporary\":false}}");
     buf_clear(&out);
     status = (struct rpc_status){
         .err = ERR_INVALID, .message = "m", .errors = {{"a", "b"}, {"c", "d"}}, .error_count = 2};
-    answer_error(&out, "7", &status);
+    answer_error(&out, "7", NULL, &status);
     assert_non_null(strstr(out.data, ",\"errors\":[{\"field\":\"a\",\"reason\":\"b\"},"
                                      "{\"field\":\"c\",\"reason\":\"d\"}]}}"));
 }
@@ -122,7 +122,7 @@ static void what_failed_inside_is_not_told(void **state)
     AUTO_BUF struct buf out;
     buf_init(&out, 4096);
     struct rpc_status status = {.err = ERR_UNAVAILABLE, .message = "mongodb://secret"};
-    answer_error(&out, "7", &status);
+    answer_error(&out, "7", NULL, &status);
     assert_null(strstr(out.data, "secret"));
     assert_non_null(strstr(out.data, "\"temporary\":true"));
 }

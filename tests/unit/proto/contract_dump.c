@@ -40,6 +40,7 @@ static void add_method(struct buf *out, const struct contract_method *m)
     add_text(out, "permission", permissions[m->permission]);
     add_text(out, "rate", rates[m->rate]);
     add_text(out, "summary", m->summary);
+    add_text(out, "deprecated", m->deprecated ? m->deprecated->json : NULL);
     (void)buf_add_format(out, "\"idempotent\":%s,\"success\":%d}", m->idempotent ? "true" : "false",
                          m->success);
 }

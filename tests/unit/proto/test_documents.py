@@ -62,12 +62,14 @@ def read_truth():
         text = subprocess.run(
             [PROTOC, *paths, "--decode=google.protobuf.FileDescriptorSet", str(SOURCES / "options.proto")],
             input=packed.read_bytes(), stdout=subprocess.PIPE, check=True).stdout.decode()
-    methods, messages, enums, events = {}, {}, {}, []
+    methods, messages, enums, events, problems = {}, {}, {}, [], {}
     for file in parse_text(text)["file"]:
         package = only(file, "package")
         if package != "google.protobuf":
             read_file(file, package, methods, messages, enums, events)
-    return methods, messages, enums, events
+            problems[package] = {only(p, "code"): int(only(p, "status")) for options in file.get("options", [])
+                                 for p in options.get("[options.problem]", [])}
+    return methods, messages, enums, events, problems
 
 
 def read_file(file, package, methods, messages, enums, events):
@@ -96,6 +98,7 @@ def read_method(method):
         "permission": only(endpoint, "permission", "NONE").replace("PERMISSION_", ""),
         "rate": only(endpoint, "rate", "DEFAULT"), "idempotent": only(endpoint, "idempotent") == "true",
         "success": int(only(endpoint, "success", "200")), "summary": only(endpoint, "summary"),
+        "problems": endpoint.get("problems", []), "deprecated": only(endpoint, "deprecated", None),
     }
 
 
@@ -108,7 +111,7 @@ def read_field(field):
     }
 
 
-METHODS, MESSAGES, ENUMS, EVENTS = read_truth()
+METHODS, MESSAGES, ENUMS, EVENTS, PROBLEMS = read_truth()
 PUBLIC = {name: m for name, m in METHODS.items() if m["verb"] or m["command"]}
 TABLES = json.loads(subprocess.run([DUMP], stdout=subprocess.PIPE, check=True).stdout)
 
@@ -150,8 +153,9 @@ class TheTables(unittest.TestCase):
         self.assertEqual({m["name"] for m in TABLES["methods"]}, set(METHODS))
         for m in TABLES["methods"]:
             self.assertEqual(m["name"], m["service"] + "/" + m["method"])
-            truth = METHODS[m["name"]]
+            truth = {key: value for key, value in METHODS[m["name"]].items() if key not in ("problems", "deprecated")}
             self.assertEqual({key: m[key] for key in truth}, truth, m["name"])
+            self.assertEqual(bool(m["deprecated"]), bool(METHODS[m["name"]]["deprecated"]), m["name"])
 
     def test_events_are_the_same(self):
         told = [(e["channel"], e["type"], e["topic"], e["payload"], e["caller"]) for e in TABLES["events"]]
@@ -293,10 +297,12 @@ class TheTypes(unittest.TestCase):
             self.assertEqual([f for f, _ in self.interfaces[short(name)]], list(map(camel, MESSAGES[name])), name)
 
     def test_enums_have_the_same_values(self):
-        self.assertEqual(self.unions, {short(n): ENUMS[n] for n in public_enums()})
+        enums = {short(n): ENUMS[n] for n in public_enums()}
+        self.assertEqual(self.unions, enums | {"ErrorCode": sorted({code for codes in PROBLEMS.values() for code in codes})})
 
     def test_there_is_no_other_interface(self):
-        frames = {"Endpoints", "Commands", "Events", "CommandError", "EventMessage<E extends keyof Events>", "Problem"}
+        frames = {"Endpoints", "Commands", "Events", "AnswerPart", "CommandError", "DeprecationNotice", "FieldError",
+                  "EventMessage<E extends keyof Events>", "Resync", "Problem"}
         self.assertEqual(set(self.interfaces) - frames, {short(n) for n in public_messages()})
 
     def test_commands_and_endpoints_are_the_same(self):

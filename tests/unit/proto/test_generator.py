@@ -1,5 +1,6 @@
 """A contract that contradicts itself does not build, and the message says where and what would be right."""
 
+import json
 import pathlib
 import subprocess
 import sys
@@ -13,7 +14,15 @@ HEAD = """syntax = "proto3"; package bad;
 import "options.proto"; import "google/protobuf/timestamp.proto";
 message Good { string order_id = 1 [(options.limits) = {required: true}]; uint32 limit = 2; }
 message Empty {}
+option (options.problem) = {code: "no_luck" status: 422 meaning: "Try tomorrow."};
+option (options.problem) = {code: "Upper" status: 422 meaning: "M."};
+option (options.problem) = {code: "too_low" status: 200 meaning: "M."};
+option (options.problem) = {code: "unclear" status: 422 meaning: "No stop"};
+option (options.problem) = {code: "twice" status: 422 meaning: "M."};
+option (options.problem) = {code: "twice" status: 422 meaning: "M."};
 """
+
+GOOD_HEAD = HEAD[:HEAD.index("option (options.problem) = {code: \"Upper\"")]
 
 # What is declared (a message or a method's options), and what the generator says about it.
 MESSAGES = [
@@ -83,6 +92,12 @@ METHODS = [
      "needs no permission: guests may call it"),
     ("Good", "Good", 'rest: "POST /api/v1/n" content: "text/plain" summary: "S."',
      "answers text/plain, so bad.Good must be empty"),
+    ("Good", "Empty", 'rest: "POST /api/v1/o" problems: "no_luck" summary: "S."', None),
+    ("Good", "Empty", 'rest: "POST /api/v1/p" problems: "bad_luck" summary: "S."',
+     'the problem "bad_luck" is not declared in its file'),
+    ("Good", "Empty", 'rest: "POST /api/v1/q" problems: ["no_luck", "no_luck"] summary: "S."', "has a problem twice"),
+    ("Good", "Empty", 'caller: SERVICE deprecated: {since: "2027-01-01" sunset: "2028-01-01"} summary: "S."',
+     "is for services: nobody outside needs to be told"),
 ]
 
 SERVICES = [
@@ -94,7 +109,45 @@ SERVICES = [
 ]
 
 
-def generate(source):
+PROBLEMS = [
+    'problem "Upper" of bad: is not like "insufficient_funds"',
+    'problem "too_low" of bad: status is 200, not from 400 to 599',
+    'problem "unclear" of bad: needs a meaning, one sentence with its full stop',
+    "bad twice is the problem of bad and of bad",
+]
+
+# What a method says of its end, and what the generator says about it.
+DEPRECATIONS = [
+    ('since: "2027-01-01" sunset: "2027-06-30"', None),
+    ('since: "2027-01-01" sunset: "2027-06-29"', "its sunset is less than 180 days after it was told"),
+    ('since: "2027-01-01"', 'days are like "2026-01-31"'),
+    ('since: "1.1.2027" sunset: "2028-01-01"', 'days are like "2026-01-31"'),
+    ('since: "2027-01-01" sunset: "2028-01-01" successor: "ends.Ends/Stays"', None),
+    ('since: "2027-01-01" sunset: "2028-01-01" successor: "ends.Ends/M0"',
+     'its successor "ends.Ends/M0" is deprecated too'),
+    ('since: "2027-01-01" sunset: "2028-01-01" successor: "ends.Ends/Inside"',
+     'its successor "ends.Ends/Inside" is no public method'),
+    ('since: "2027-01-01" sunset: "2028-01-01" successor: "ends.Ends/None"',
+     'its successor "ends.Ends/None" is no public method'),
+]
+ENDS = """syntax = "proto3"; package ends; import "options.proto";
+message Empty {}
+message Id { string id = 1 [(options.limits) = {required: true}]; }
+service Ends {
+  rpc Stays(Empty) returns (Empty) { option (options.endpoint) = {rest: "GET /api/v1/stays" command: "stays"
+    idempotent: true summary: "S."}; }
+  rpc StaysWithId(Id) returns (Empty) { option (options.endpoint) = {rest: "GET /api/v1/stays/{id}"
+    idempotent: true summary: "S."}; }
+  rpc Inside(Empty) returns (Empty) { option (options.endpoint) = {caller: SERVICE summary: "S."}; }
+"""
+
+
+def ending(number, words, more=""):
+    return f"""rpc M{number}(Empty) returns (Empty) {{ option (options.endpoint) = {{rest: "POST /api/v1/m{number}"
+        command: "m.{chr(97 + number)}" summary: "Ends." deprecated: {{{words}}} {more}}}; }}"""
+
+
+def generate(source, want=()):
     with tempfile.TemporaryDirectory() as folder:
         out = pathlib.Path(folder)
         (out / "bad.proto").write_text(source, encoding="utf-8")
@@ -105,15 +158,17 @@ def generate(source):
         done = subprocess.run([sys.executable, SOURCES / "generate.py", "--descriptors", out / "set", "--out", folder],
                               stderr=subprocess.PIPE, check=False)
         made = sorted(path.name for path in out.iterdir())
+        if want:
+            return [(out / name).read_text(encoding="utf-8") for name in want]
         return done.returncode, done.stderr.decode().splitlines(), made
 
 
 class TheGenerator(unittest.TestCase):
     def test_a_good_contract_is_written(self):
-        status, lines, made = generate(HEAD + """service Fine { rpc Get(Good) returns (Empty) {
-            option (options.endpoint) = {rest: "GET /api/v1/a/{orderId}" idempotent: true summary: "S."}; } }""")
+        status, lines, made = generate(GOOD_HEAD + """service Fine { rpc Get(Good) returns (Empty) {
+            option (options.endpoint) = {rest: "GET /api/v1/a/{orderId}" idempotent: true problems: "no_luck" summary: "S."}; } }""")
         self.assertEqual((status, lines), (0, []))
-        for name in ("contract_tables.c", "contract_documents.c", "openapi.json", "help.json", "tradepost.d.ts"):
+        for name in ("contract_tables.c", "contract_documents.c", "openapi.json", "asyncapi.json", "help.json", "tradepost.d.ts"):
             self.assertIn(name, made)
 
     def test_every_contradiction_is_found_and_nothing_is_written(self):
@@ -124,13 +179,44 @@ class TheGenerator(unittest.TestCase):
         status, lines, made = generate(source)
         self.assertEqual(status, 1)
         self.assertNotIn("contract_tables.c", made)
-        expected = [finding for _, finding in MESSAGES + SERVICES if finding]
+        expected = [finding for _, finding in MESSAGES + SERVICES if finding] + PROBLEMS
         expected += [row[3] for row in METHODS if row[3]]
         for finding in expected:
             self.assertTrue([line for line in lines if finding in line], f"{finding}\nis not in\n" + "\n".join(lines))
         for i, (_, _, _, finding) in enumerate(METHODS):
             named = [line for line in lines if f"bad.Bad/M{i}: " in line or line.endswith(f"bad.Bad/M{i}")]
             self.assertEqual(bool(named), finding is not None, f"M{i}: {named}")
+
+    def test_an_end_is_told_in_time_and_by_a_successor_that_stays(self):
+        status, lines, _ = generate(ENDS + "".join(ending(i, words) for i, (words, _) in enumerate(DEPRECATIONS)) + "}")
+        self.assertEqual(status, 1)
+        for i, (_, finding) in enumerate(DEPRECATIONS):
+            named = [line for line in lines if f"ends.Ends/M{i}: " in line]
+            self.assertEqual([finding in line for line in named], [True] if finding else [], f"M{i}: {named}")
+
+    def test_an_end_is_in_the_tables_and_in_every_document(self):
+        words = 'since: "2027-01-01" sunset: "2027-07-01"'
+        tables, openapi, asyncapi, help_data, types = generate(
+            ENDS + ending(0, words + ' successor: "ends.Ends/Stays"') + ending(1, words)
+            + ending(2, words + ' successor: "ends.Ends/StaysWithId"') + "}",
+            ("contract_tables.c", "openapi.json", "asyncapi.json", "help.json", "tradepost.d.ts"))
+        page, policy = "/docs/m0", '</docs/versioning>; rel=\\"deprecation\\"; type=\\"text/html\\"'
+        for text in ('.deprecation = "@1798761600"', '.sunset = "Thu, 01 Jul 2027 00:00:00 GMT"',
+                     f'.link = "{policy}, </api/v1/stays>; rel=\\"successor-version\\""', f'.link = "{policy}"',
+                     f'.link = "{policy}, </docs/stays-with-id>; rel=\\"successor-version\\""',
+                     r'\"since\":\"2027-01-01\",\"sunset\":\"2027-07-01\",\"successor\":\"stays\"'):
+            self.assertIn(text, tables)
+        paths = json.loads(openapi)["paths"]
+        self.assertTrue(paths["/api/v1/m0"]["post"]["deprecated"])
+        self.assertNotIn("deprecated", paths["/api/v1/stays"]["get"])
+        operations = json.loads(asyncapi)["operations"]
+        self.assertTrue(operations["m0"]["x-deprecated"])
+        self.assertNotIn("x-deprecated", operations["stays"])
+        told = {o["operation"]: o["deprecated"] for o in json.loads(help_data)["operations"]}
+        self.assertEqual(told["m0"], {"since": "2027-01-01", "sunset": "2027-07-01", "successor": "stays", "link": page})
+        self.assertIsNone(told["stays"])
+        said = "Since 2027-01-01; may be gone from 2027-07-01. Use stays instead."
+        self.assertIn(f"@deprecated {said}", types)
 
 
 if __name__ == "__main__":
