@@ -10,6 +10,7 @@
 
 #include "base/json.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -75,9 +76,21 @@ static bool authorize(struct work *w)
     return !e;
 }
 
+static size_t body_max(const struct work *w)
+{
+    size_t own = w->route.method->body_max;
+    return own ? own : http_settings(w->x)->body_max;
+}
+
 static bool read_body(struct work *w)
 {
-    enum err e = http_body(w->x, http_settings(w->x)->body_max, &w->body);
+    if (http_has_body(w->x) && !(media_is_json(http_header(w->x, "Content-Type")) &&
+                                 media_is_plain(http_header(w->x, "Content-Encoding")))) {
+        http_problem_status(w->x, 415, "unsupported_media_type",
+                            "Content-Type must be " JSON_TYPE ", not compressed");
+        return false;
+    }
+    enum err e = http_body(w->x, body_max(w), &w->body);
     if (e == ERR_EXHAUSTED)
         http_problem_status(w->x, 413, "body_too_large",
                             "the body is larger than this route takes");
@@ -85,13 +98,7 @@ static bool read_body(struct work *w)
         http_problem_status(w->x, 408, "body_too_slow", "the body came too slowly");
     else if (e)
         http_problem_text(w->x, e, "the body is cut short or badly framed");
-    if (e) return false;
-    if (w->body.size == 0 || (media_is_json(http_header(w->x, "Content-Type")) &&
-                              media_is_plain(http_header(w->x, "Content-Encoding"))))
-        return true;
-    http_problem_status(w->x, 415, "unsupported_media_type",
-                        "Content-Type must be " JSON_TYPE ", not compressed");
-    return false;
+    return !e;
 }
 
 static void refuse_field(struct work *w, const struct err_detail *detail)
@@ -282,19 +289,36 @@ static void call_and_answer(struct work *w)
 static void handle_method(struct work *w)
 {
     const struct contract_method *m = w->route.method;
+    const char *type = m->content ? m->content : JSON_TYPE;
+    if (!media_accepts(http_header(w->x, "Accept"), type)) {
+        char detail[128];
+        (void)snprintf(detail, sizeof detail, "the answer is %s", type);
+        http_problem_status(w->x, 406, "not_acceptable", detail);
+        return;
+    }
     if (m->local) {
         if (authorize(w))
             w->rest->options.local(w->rest->options.local_context, w->x, m, &w->principal);
         return;
     }
-    if (!media_accepts_json(http_header(w->x, "Accept"))) {
-        http_problem_status(w->x, 406, "not_acceptable", "the answer is " JSON_TYPE);
-        return;
-    }
+    if (m->caller > CALLER_GUEST)
+        http_set_cache(w->x, "no-store"); /* an answer for one pair of eyes */
     w->has_body = is_mutation(w) && strcmp(http_verb(w->x), "DELETE") != 0;
     if (!authorize(w) || (w->has_body && !read_body(w)) || !build_request(w) || !claim_key(w))
         return;
     call_and_answer(w);
+}
+
+/* "/api/v2/...": told apart from a path that never was. */
+static bool refuse_version(struct http_exchange *x)
+{
+    const char *path = http_path(x);
+    if (strncmp(path, "/api/v", 6) != 0) return false;
+    size_t digits = strspn(path + 6, "0123456789");
+    const char *end = path + 6 + digits;
+    if (digits == 0 || (*end && *end != '/') || (digits == 1 && path[6] == '1')) return false;
+    http_problem_status(x, 404, "unknown_version", "the versions of this API are: v1");
+    return true;
 }
 
 bool rest_handle(struct rest *r, struct http_exchange *x)
@@ -302,7 +326,7 @@ bool rest_handle(struct rest *r, struct http_exchange *x)
     char verbs[ROUTER_VERBS_SIZE];
     struct work w = {.rest = r, .x = x};
     enum err e = router_find(http_verb(x), http_path(x), &w.route, verbs);
-    if (e == ERR_NOT_FOUND) return false;
+    if (e == ERR_NOT_FOUND) return refuse_version(x);
     if (e) {
         http_add_header(x, "Allow", verbs);
         if (strcmp(http_verb(x), "OPTIONS") == 0)
@@ -312,7 +336,7 @@ bool rest_handle(struct rest *r, struct http_exchange *x)
         return true;
     }
     deprecation_tell(x, w.route.method);
-    buf_init(&w.body, http_settings(x)->body_max + 65536);
+    buf_init(&w.body, body_max(&w) + 65536);
     handle_method(&w);
     buf_release(&w.body);
     protobuf_c_message_free_unpacked(w.request, NULL);

@@ -45,6 +45,7 @@ struct contract_method {
     bool idempotent;
     bool local;          /* of "gateway.Gateway": the gateway answers it itself, no part has it */
     int success;         /* HTTP status */
+    size_t body_max;     /* bytes of the request's body; 0: as configured */
     const char *content; /* the answer's media type; NULL: output as JSON */
     const char *summary;
     const struct contract_deprecation *deprecated; /* NULL: it is not */

@@ -35,6 +35,7 @@ struct http_exchange {
     bool close;        /* the connection ends with this answer */
     int status;        /* 0: not answered yet */
     size_t sent;
+    const char *csp, *cache_control; /* NULL: the usual */
     struct buf headers;
 };
 

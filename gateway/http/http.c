@@ -129,6 +129,11 @@ enum err http_cookie(const struct http_exchange *x, const char *name, char *ret,
     return ERR_NOT_FOUND;
 }
 
+bool http_has_body(const struct http_exchange *x)
+{
+    return x->body_size != 0;
+}
+
 /* The rest of the body, as long as the cutter lets it come. */
 static enum err read_body(struct http_exchange *x, size_t size_max, struct buf *ret)
 {
@@ -174,6 +179,16 @@ void http_add_header(struct http_exchange *x, const char *name, const char *valu
 {
     CHECK(!strpbrk(value, "\r\n") && !strpbrk(name, "\r\n: "));
     (void)buf_add_format(&x->headers, "%s: %s\r\n", name, value);
+}
+
+void http_set_csp(struct http_exchange *x, const char *csp)
+{
+    x->csp = csp;
+}
+
+void http_set_cache(struct http_exchange *x, const char *cache_control)
+{
+    x->cache_control = cache_control;
 }
 
 /* Statuses as RFC 9110 and RFC 6585 name them, and the words of those that HTTP itself refuses. */
@@ -272,8 +287,10 @@ static void add_head(struct http_exchange *x, struct buf *out, int status, const
                          "X-Content-Type-Options: nosniff\r\n"
                          "X-Frame-Options: DENY\r\n"
                          "Referrer-Policy: no-referrer\r\n"
-                         "Content-Security-Policy: default-src 'none'; frame-ancestors 'none'\r\n",
-                         status, status_name(status)->reason, x->request_id);
+                         "Cross-Origin-Resource-Policy: same-origin\r\n"
+                         "Content-Security-Policy: %s\r\n",
+                         status, status_name(status)->reason, x->request_id,
+                         x->csp ? x->csp : "default-src 'none'; frame-ancestors 'none'");
     if (x->settings->hsts || x->tls)
         (void)buf_add_text(out, "Strict-Transport-Security: max-age=31536000\r\n");
     if (content_type) (void)buf_add_format(out, "Content-Type: %s\r\n", content_type);
@@ -325,10 +342,11 @@ void http_answer(struct http_exchange *x, int status, const char *content_type, 
     if (get && status == 200 && add_etag(x, &etag, body, size)) status = 304;
     add_head(x, &out, status, status == 304 || status == 204 ? NULL : content_type);
     (void)buf_add(&out, etag.data, etag.size);
-    (void)buf_add_text(&out, get && (status == 200 || status == 304)
-                                 ? "Cache-Control: private, no-cache\r\n"
-                                 : "Cache-Control: no-store\r\n");
     bool empty = status == 304 || status == 204;
+    const char *cache_control = "no-store";
+    if (get && (status == 200 || status == 304))
+        cache_control = x->cache_control ? x->cache_control : "private, no-cache";
+    (void)buf_add_format(&out, "Cache-Control: %s\r\n", cache_control);
     if (!empty) (void)buf_add_format(&out, "Content-Length: %zu\r\n", size);
     (void)buf_add_text(&out, "\r\n");
     if (!empty && !x->head) (void)buf_add(&out, body, size);

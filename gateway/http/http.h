@@ -70,6 +70,8 @@ const char *http_query_text(const struct http_exchange *x); /* as it came; "" fo
 /* A cookie's value into ret. ERR_NOT_FOUND. ERR_EXHAUSTED: longer than size. */
 MUST_CHECK enum err http_cookie(const struct http_exchange *x, const char *name, char *ret,
                                 size_t size);
+/* A body follows the head, of whatever length. */
+bool http_has_body(const struct http_exchange *x);
 /*
  * The whole body (answers 100-continue first). ERR_EXHAUSTED: more than size_max bytes.
  * ERR_TIMEOUT: it came too slowly. ERR_INVALID: bad chunks, cut short, or with a NUL.
@@ -79,6 +81,11 @@ MUST_CHECK enum err http_body(struct http_exchange *x, size_t size_max, struct b
 /* Before the answer: a header of its own ("Set-Cookie"). Values with control characters are a bug.
  */
 void http_add_header(struct http_exchange *x, const char *name, const char *value);
+/* Before the answer: its Content-Security-Policy ("default-src 'none'; frame-ancestors 'none'"
+ * unless a page needs more), and its Cache-Control (no-store; for a successful GET "private,
+ * no-cache"). Borrowed until the answer. */
+void http_set_csp(struct http_exchange *x, const char *csp);
+void http_set_cache(struct http_exchange *x, const char *cache_control);
 /* The one answer: headers, security headers, CORS, ETag (and 304) for GET, body. A second one is a
  * bug. */
 void http_answer(struct http_exchange *x, int status, const char *content_type, const char *body,

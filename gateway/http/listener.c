@@ -18,7 +18,7 @@
 #include <strings.h>
 #include <sys/socket.h>
 
-#define KEEP_ALIVE_MS  "15000"
+#define KEEP_ALIVE_MS  15000
 #define LINGER_MS      1000
 #define STATUS_CLASSES 6 /* 1xx to 5xx by their first digit */
 #define LINGER_BYTES   (1024 * 1024)
@@ -27,6 +27,7 @@ struct listener {
     struct listener_options options;
     struct mg_context *context;
     struct cutter *cutter;
+    int64_t head_ms;  /* civetweb's, for the first head of a connection */
     atomic_uint open; /* connections */
     pthread_t stopper;
     bool stopping;   /* the stopper runs */
@@ -80,8 +81,10 @@ static void log_request(const struct http_exchange *x)
 
 /* The connection that this thread serves. */
 static _Thread_local struct visit {
-    int socket;   /* -1: not looked for yet */
-    bool refused; /* civetweb itself has, or we have: what the client still sends is not read */
+    int socket;       /* -1: not looked for yet */
+    bool refused;     /* civetweb itself has, or we have: what the client still sends is not read */
+    int64_t waits_ms; /* for a head, since then, */
+    int64_t limit_ms; /* and so long: then civetweb gives it up */
 } visit;
 
 static int on_open(const struct mg_connection *connection, void **ret_data)
@@ -90,7 +93,7 @@ static int on_open(const struct mg_connection *connection, void **ret_data)
     struct listener *l = mg_get_user_data(context);
     (void)ret_data;
     (void)atomic_fetch_add(&l->open, 1);
-    visit = (struct visit){.socket = -1};
+    visit = (struct visit){.socket = -1, .waits_ms = clock_mono_ms(), .limit_ms = l->head_ms};
     return 0;
 }
 
@@ -130,6 +133,8 @@ static struct http_exchange begin(struct mg_connection *connection)
 static void end(struct http_exchange *x)
 {
     if (x->close && !x->body_read) visit.refused = true;
+    visit.waits_ms = clock_mono_ms();
+    visit.limit_ms = KEEP_ALIVE_MS;
     log_request(x);
     buf_release(&x->headers);
     shared_rele(x->settings);
@@ -176,6 +181,7 @@ static int on_error(struct mg_connection *connection, int status, const char *me
 {
     (void)message;
     if (status == 411) status = 400; /* a Content-Length that is no number */
+    if (status == 400 && clock_mono_ms() - visit.waits_ms >= visit.limit_ms) status = 408;
     refuse_unparsed(connection, status);
     return 0;
 }
@@ -221,17 +227,19 @@ static int on_message(const struct mg_connection *connection, const char *messag
 
 static struct mg_context *start_context(struct listener *l)
 {
-    char ports[128], threads[16], timeout[24], head[16];
+    char ports[128], threads[16], timeout[24], keep_alive[16], head[16];
     const struct http_settings *settings = shared_hold(l->options.settings);
+    l->head_ms = settings->request_ms;
+    shared_rele(settings);
     (void)snprintf(ports, sizeof ports, "%s:%u", l->options.address, l->options.port);
     (void)snprintf(threads, sizeof threads, "%u", l->options.threads);
-    (void)snprintf(timeout, sizeof timeout, "%lld", (long long)settings->request_ms);
-    shared_rele(settings);
+    (void)snprintf(timeout, sizeof timeout, "%lld", (long long)l->head_ms);
+    (void)snprintf(keep_alive, sizeof keep_alive, "%d", KEEP_ALIVE_MS);
     (void)snprintf(head, sizeof head, "%d", 2 * HTTP_HEAD_MAX); /* so that we say 431 */
     const char *const options[] = {
         "listening_ports", ports, "num_threads", threads, "request_timeout_ms", timeout,
-        "max_request_size", head, "enable_keep_alive", "yes", "keep_alive_timeout_ms",
-        KEEP_ALIVE_MS, "tcp_nodelay", "1", "decode_url", "no", "enable_directory_listing", "no",
+        "max_request_size", head, "enable_keep_alive", "yes", "keep_alive_timeout_ms", keep_alive,
+        "tcp_nodelay", "1", "decode_url", "no", "enable_directory_listing", "no",
         "connection_queue", "256", "websocket_timeout_ms", "3600000", "enable_websocket_ping_pong",
         "no",
         /* Empty: otherwise civetweb answers every preflight itself, with "*". */

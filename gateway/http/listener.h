@@ -19,10 +19,10 @@ struct ws_front;      /* ws.h: the WebSocket front, NULL where there is none */
 
 /* What a listener lets through. */
 struct listener_policy {
-    const char *name;        /* "rest", "main", "login", "guest", "internal" */
-    enum caller caller_max;  /* CALLER_GUEST on the guest listener: nothing above is reachable */
-    const char *commands;    /* offered: "auth.*,help" (policy.h); NULL, "": all */
-    bool needs_auth;         /* a WebSocket must authenticate within 10 s (main) */
+    const char *name;       /* "rest", "main", "login", "guest", "internal" */
+    enum caller caller_max; /* CALLER_GUEST on the guest listener: nothing above is reachable */
+    const char *commands;   /* offered: "auth.*,help" (policy.h); NULL, "": all */
+    bool needs_auth;        /* a WebSocket must authenticate within 10 s (main) */
 };
 
 typedef void http_handler(void *context, struct http_exchange *x);

@@ -35,10 +35,15 @@ static bool is_weight_zero(const char *text, size_t size)
     return true;
 }
 
-static int specificity(const char *range, size_t size)
+/* 3: the type itself, 2: its kind, 1: anything, 0: something else. */
+static int specificity(const char *range, size_t size, const char *type)
 {
-    if (equals(range, size, "application/json")) return 3;
-    if (equals(range, size, "application/*")) return 2;
+    size_t type_size = strcspn(type, "; \t"), kind_size = strcspn(type, "/") + 1;
+    range = trim(range, &size);
+    if (size == type_size && strncasecmp(range, type, size) == 0) return 3;
+    if (size == kind_size + 1 && range[kind_size] == '*' &&
+        strncasecmp(range, type, kind_size) == 0)
+        return 2;
     return equals(range, size, "*/*") ? 1 : 0;
 }
 
@@ -47,7 +52,7 @@ bool media_is_json(const char *content_type)
     return content_type && equals(content_type, strcspn(content_type, ";"), "application/json");
 }
 
-bool media_accepts_json(const char *accept)
+bool media_accepts(const char *accept, const char *type)
 {
     int best = 0;
     bool wanted = !accept || !accept[strspn(accept, BLANKS)];
@@ -59,7 +64,7 @@ bool media_accepts_json(const char *accept)
             if (is_weight_zero(accept + at + 1, parameter)) zero = true;
             at += 1 + parameter;
         }
-        int fits = specificity(accept, range);
+        int fits = specificity(accept, range, type);
         if (fits > best) {
             best = fits;
             wanted = !zero;

@@ -86,6 +86,7 @@ def method_tables(contract):
         yield f"        .idempotent = {str(m.idempotent).lower()},"
         yield f"        .local = {str(m.local).lower()},"
         yield f"        .success = {m.success},"
+        yield f"        .body_max = {m.body_max},"
         yield f"        .content = {c_string(m.content)},"
         yield f"        .summary = {c_string(m.summary)},"
         if m.deprecated:

@@ -20,6 +20,7 @@ FIELDS_MAX = 64  # base/json.h, JSON_FIELDS_MAX
 SUCCESSES = (200, 201, 202)
 SHARED = "gateway"    # the package whose problems every method may have
 SUNSET_DAYS_MIN = 180  # between telling and taking away: docs/versioning.md
+BODY_MAX = 1024 * 1024  # HTTP_BODY_MAX
 
 
 def check_contract(contract) -> list:
@@ -96,6 +97,10 @@ def check_method(method):
         yield f"answers {method.content}, so {method.output.name} must be empty"
     if method.success not in SUCCESSES:
         yield f"success is {method.success}, not one of {SUCCESSES}"
+    if method.body_max and not method.has_body:
+        yield "has a body_max but no body"
+    if method.body_max > BODY_MAX:
+        yield f"body_max is {method.body_max}, more than {BODY_MAX}"
     if method.caller == "SERVICE" and method.public:
         yield "is for services and may not be on REST or the WebSocket"
     if method.caller == "GUEST" and method.permission != "NONE":

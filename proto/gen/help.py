@@ -35,6 +35,7 @@ def operation(contract, method) -> dict:
         "rateLimit": contract.rate_words(method.rate),
         "idempotent": method.idempotent,
         "success": method.success,
+        "bodyMax": method.body_max or None,
         "parameters": [parameter(contract, method, f) for f in method.input.fields],
         "example": request_example(contract, method.input.fields),
         "result": None if method.content else method.output.short,

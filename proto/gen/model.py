@@ -123,6 +123,7 @@ class Method:
     rate: str
     idempotent: bool
     success: int
+    body_max: int      # bytes of the request's body; 0: as the gateway is configured
     content: str       # the answer's media type; "": output as JSON
     summary: str
     problems: list     # codes of its file
@@ -299,6 +300,7 @@ class Reader:
             rate=self.options.Rate.Name(endpoint.rate),
             idempotent=endpoint.idempotent,
             success=endpoint.success or HTTP_OK,
+            body_max=endpoint.body_max,
             content=endpoint.content,
             summary=endpoint.summary,
             problems=list(endpoint.problems),

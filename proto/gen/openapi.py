@@ -114,7 +114,8 @@ def request_body(contract, method) -> dict:
         schema = object_schema(contract, method.input, fields, request=True)
     else:
         schema = ref("schemas", method.input.short)
-    return {
+    words = {"description": f"At most {method.body_max} bytes."} if method.body_max else {}
+    return words | {
         "required": any(f.limits.required for f in fields),
         "content": {"application/json": {"schema": schema, "example": request_example(contract, fields)}},
     }

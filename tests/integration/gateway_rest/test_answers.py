@@ -68,6 +68,12 @@ def test_verbs_of_others_do_nothing(platform, verb):
     ("GET", "/api/v1/markets/", 404, "not_found"),
     ("GET", "//api/v1/markets", 404, "not_found"),
     ("OPTIONS", "/nowhere", 404, "not_found"),
+    ("GET", "/api/v2/markets", 404, "unknown_version"),
+    ("POST", "/api/v10/orders", 404, "unknown_version"),
+    ("GET", "/api/v2", 404, "unknown_version"),
+    ("GET", "/api/v1", 404, "not_found"),
+    ("GET", "/api/v1x/markets", 404, "not_found"),
+    ("GET", "/api/vv/markets", 404, "not_found"),
     ("GET", "/api/v1/users/me", 401, "unauthenticated"),
     ("GET", "/api/v1/markets/NO-SUCH/ticker", 404, None),
     ("GET", "/api/v1/orders", 401, "unauthenticated"),
@@ -104,7 +110,7 @@ def test_a_wrong_field_is_named(platform, ann):
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"null", b'{"email":1}', b'{"email":"a\x00b"}', b"\xff", b"{}{}",
-                                  b'{"email":"a","email":"b"}', b"[" * 10000])
+                                  b'{"email":"a","email":"b"}', b"[" * 4000])
 def test_a_bad_body_is_an_error_of_the_client(platform, body):
     response = request(platform, "POST", "/api/v1/auth/login", {"Content-Type": "application/json"}, body)
     assert response.status == 400
@@ -151,6 +157,14 @@ def test_an_unchanged_answer_is_not_sent_again(platform):
         assert answer.status_code == 200
 
 
+def test_what_is_for_one_user_is_kept_nowhere(platform, ann):
+    own = request(platform, "GET", "/api/v1/wallet/balances", {"Authorization": "Bearer " + ann.token})
+    assert (own.status, own.headers["Cache-Control"]) == (200, "no-store")
+    again = request(platform, "GET", "/api/v1/wallet/balances",
+                    {"Authorization": "Bearer " + ann.token, "If-None-Match": own.headers["ETag"]})
+    assert (again.status, again.headers["Cache-Control"]) == (304, "no-store")
+
+
 def test_what_is_not_a_success_has_no_etag(platform):
     assert "ETag" not in request(platform, "GET", "/nowhere").headers
     assert "ETag" not in request(platform, "POST", "/api/v1/auth/login", {"Content-Type": "application/json"},
@@ -168,6 +182,14 @@ def test_only_who_takes_json_is_answered(platform, accept, status):
     assert response.status == status
     if status == 406:
         assert json.loads(response.text)["code"] == "not_acceptable"
+
+
+@pytest.mark.parametrize("path, accept, status", [
+    ("/openapi.json", "application/json", 200), ("/openapi.json", "text/html", 406), ("/health", "text/html", 406),
+    ("/api/v1/help", "application/*", 200), ("/api/v1/help", "text/*, application/json;q=0", 406),
+    ("/api/v1/stream?channels=prices:BTC-USDT", "application/json", 406)])
+def test_documents_are_told_apart_too(platform, path, accept, status):
+    assert request(platform, "GET", path, {"Accept": accept}).status == status
 
 
 @pytest.mark.parametrize("headers, status", [

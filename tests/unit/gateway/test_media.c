@@ -59,7 +59,32 @@ static void the_range_that_fits_best_decides(void **state)
         {";q=1", false},
     };
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
-        if (media_accepts_json(table[i].accept) != table[i].json) fail_msg("%s", table[i].accept);
+        if (media_accepts(table[i].accept, "application/json") != table[i].json)
+            fail_msg("%s", table[i].accept);
+}
+
+static void any_type_can_be_asked_for(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *accept, *type;
+        bool fits;
+    } table[] = {
+        {"text/event-stream", "text/event-stream", true},
+        {"text/*", "text/event-stream", true},
+        {"application/json", "text/event-stream", false},
+        {"application/*", "text/event-stream", false},
+        {"text/event-strea", "text/event-stream", false},
+        {"text/event-streams", "text/event-stream", false},
+        {"tex/*", "text/event-stream", false},
+        {"text/html", "text/html; charset=utf-8", true},
+        {"text/html;charset=utf-16", "text/html; charset=utf-8", true},
+        {"text/html;q=0, */*", "text/html; charset=utf-8", false},
+        {"text/*;q=0, text/html;q=0.1", "text/html; charset=utf-8", true},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
+        if (media_accepts(table[i].accept, table[i].type) != table[i].fits)
+            fail_msg("%s for %s", table[i].type, table[i].accept);
 }
 
 static void only_identity_is_no_compression(void **state)
@@ -78,6 +103,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_body_is_json_when_it_says_so),
         cmocka_unit_test(the_range_that_fits_best_decides),
+        cmocka_unit_test(any_type_can_be_asked_for),
         cmocka_unit_test(only_identity_is_no_compression),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -41,8 +41,8 @@ static void add_method(struct buf *out, const struct contract_method *m)
     add_text(out, "rate", rates[m->rate]);
     add_text(out, "summary", m->summary);
     add_text(out, "deprecated", m->deprecated ? m->deprecated->json : NULL);
-    (void)buf_add_format(out, "\"idempotent\":%s,\"success\":%d}", m->idempotent ? "true" : "false",
-                         m->success);
+    (void)buf_add_format(out, "\"idempotent\":%s,\"body_max\":%zu,\"success\":%d}",
+                         m->idempotent ? "true" : "false", m->body_max, m->success);
 }
 
 static void add_event(struct buf *out, const struct contract_event *e)

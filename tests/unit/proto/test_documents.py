@@ -97,6 +97,7 @@ def read_method(method):
         "content": only(endpoint, "content") or None, "caller": only(endpoint, "caller", "GUEST"),
         "permission": only(endpoint, "permission", "NONE").replace("PERMISSION_", ""),
         "rate": only(endpoint, "rate", "DEFAULT"), "idempotent": only(endpoint, "idempotent") == "true",
+        "body_max": int(only(endpoint, "body_max", "0")),
         "success": int(only(endpoint, "success", "200")), "summary": only(endpoint, "summary"),
         "problems": endpoint.get("problems", []), "deprecated": only(endpoint, "deprecated", None),
     }
@@ -229,6 +230,12 @@ class TheOpenApiDocument(unittest.TestCase):
                 self.assertEqual(content["application/json"]["schema"]["$ref"],
                                  "#/components/schemas/" + short(m["output"]))
 
+    def test_how_long_a_body_may_be_is_told(self):
+        for m in PUBLIC.values():
+            if m["body_max"]:
+                body = self.operations[m["verb"], m["path"]]["requestBody"]
+                self.assertEqual(body["description"], f'At most {m["body_max"]} bytes.')
+
     def test_schemas_have_the_same_fields_and_values(self):
         schemas = dict(self.document["components"]["schemas"])
         for name in ("Problem", "ProblemField"):
@@ -259,6 +266,7 @@ class TheHelp(unittest.TestCase):
             for key in ("verb", "path", "command", "caller", "permission", "rate", "idempotent", "success"):
                 self.assertEqual(told[name][key], m[key], name)
             self.assertTrue(told[name]["description"].startswith(m["summary"]), name)
+            self.assertEqual(told[name]["bodyMax"], m["body_max"] or None, name)
             self.assertEqual(told[name]["result"], None if m["content"] else short(m["output"]))
 
     def test_parameters_are_the_same(self):
