@@ -51,6 +51,14 @@ void answer_error(struct buf *out, const char *msg_id, const char *notice,
     (void)buf_add_text(out, status->error_count ? "]}}" : "}}");
 }
 
+void answer_limited(struct buf *out, const char *msg_id, const char *message, int64_t retry_ms)
+{
+    begin(out, msg_id, NULL);
+    (void)buf_add_text(out, ",\"ok\":false,\"error\":{\"code\":\"rate_limited\",");
+    add_text(out, "message", message);
+    (void)buf_add_format(out, ",\"temporary\":true,\"retryAfterMs\":%lld}}", (long long)retry_ms);
+}
+
 static void send(struct hub_connection *c, const struct buf *text)
 {
     struct frame *f = text->error ? NULL : frame_new(text->data, text->size, NULL);

@@ -4,9 +4,9 @@
  *   {"msgId":"7","ok":true,"result":{...}}
  *   {"msgId":"7","ok":false,"error":{"code":"..","message":"..","temporary":false}}
  *
- * with "errors":[{"field","reason"}] in the error where fields are wrong. msgId is null in an
- * answer to what had none. An answer longer than ANSWER_WHOLE_MAX goes in parts of its text, cut
- * between characters:
+ * with "errors":[{"field","reason"}] in the error where fields are wrong, and "retryAfterMs" where
+ * a rate limit was reached. msgId is null in an answer to what had none. An answer longer than
+ * ANSWER_WHOLE_MAX goes in parts of its text, cut between characters:
  *
  *   {"msgId":"7","part":1,"parts":3,"data":"{\"msgId\":\"7\",\"ok\":true..."}
  *
@@ -30,6 +30,8 @@ void answer_result(struct buf *out, const char *msg_id, const char *notice, cons
                    size_t size);
 void answer_error(struct buf *out, const char *msg_id, const char *notice,
                   const struct rpc_status *status);
+/* retry_ms: until the same will be allowed. */
+void answer_limited(struct buf *out, const char *msg_id, const char *message, int64_t retry_ms);
 
 /* Queues the text for the connection. Without memory for it the connection is closed. */
 void answer_send(struct hub_connection *c, const char *msg_id, const struct buf *text);

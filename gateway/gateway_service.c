@@ -9,6 +9,7 @@
 #include "hub.h"
 #include "listener.h"
 #include "policy.h"
+#include "rate_limits.h"
 #include "rest.h"
 #include "settings.h"
 #include "sse.h"
@@ -26,6 +27,10 @@
 #define THREADS_KEY(key, threads)                                                                  \
     {                                                                                              \
         "gateway." key, CONFIG_INT, threads, 1, 20000, "connections served at once there", false   \
+    }
+#define RATE_KEY(class, fallback, what)                                                            \
+    {                                                                                              \
+        "gateway.rate_" class, CONFIG_STRING, fallback, 4, 32, what, CONFIG_RELOAD                 \
     }
 
 static const struct config_key keys[] = {
@@ -62,6 +67,23 @@ static const struct config_key keys[] = {
      false},
     {"gateway.sse_max", CONFIG_INT, "16", 1, 20000, "SSE streams; each holds a thread of threads",
      false},
+    RATE_KEY("default", "100/1m",
+             "calls of a user, or a guest's address, that no other rate counts"),
+    RATE_KEY("login", "5/15m", "logins of an address"),
+    RATE_KEY("register", "3/1h", "registrations of an address"),
+    RATE_KEY("orders", "20/1m", "orders of a user"),
+    RATE_KEY("withdrawals", "5/1h", "transfers and withdrawals of a user"),
+    RATE_KEY("idempotency_keys", "10000/24h", "new Idempotency-Keys of a user"),
+    {"gateway.rate_exempt", CONFIG_STRING, "", 0, 4096,
+     "networks that are not limited, comma-separated, as 10.0.0.0/8,fd00::/8", CONFIG_RELOAD},
+    {"gateway.tiers[]", CONFIG_LIST,
+     "[{tier: pro, orders: 200, calls: 1000}, {tier: maker, orders: 1200, calls: 6000}]", 0,
+     LIMITS_TIERS_MAX, "what API keys of a tier may do instead", CONFIG_RELOAD},
+    {"gateway.tiers[].tier", CONFIG_STRING, NULL, 1, LIMITS_TIER_MAX, "its name", 0},
+    {"gateway.tiers[].orders", CONFIG_INT, "0", 0, CACHE_LIMIT_MAX,
+     "in rate_orders' time; 0: as everybody", 0},
+    {"gateway.tiers[].calls", CONFIG_INT, "0", 0, CACHE_LIMIT_MAX,
+     "in rate_default's time; 0: as everybody", 0},
     {"gateway.origins", CONFIG_STRING, "", 0, 4096,
      "origins that browsers may call from, exact, comma-separated", CONFIG_RELOAD},
     {"gateway.trusted_proxies", CONFIG_STRING, "127.0.0.1/32", 0, 4096,
@@ -97,6 +119,7 @@ struct gateway {
     struct shared_slot http; /* of struct http_settings */
     _Atomic int64_t drain_ms;
     struct cache *cache;
+    struct limits *limits;
     struct calls *calls;
     struct auth *auth;
     struct hub *hub;
@@ -207,6 +230,7 @@ static enum err start_realtime(struct gateway *g, const struct part_env *env,
         e = commands_new(
             &(struct commands_options){.calls = g->calls,
                                        .auth = g->auth,
+                                       .limits = g->limits,
                                        .hub = g->hub,
                                        .feed = g->feed,
                                        .request_ms = config_int(c, "gateway.request_ms")},
@@ -227,10 +251,11 @@ static enum err start_realtime(struct gateway *g, const struct part_env *env,
 }
 
 static enum err start_requests(struct gateway *g, const struct part_env *env,
-                               struct err_detail *detail)
+                               const struct limits_rules *rates, struct err_detail *detail)
 {
     const struct config *c = env->config;
     enum err e = part_cache(env, &g->cache, detail);
+    if (!e) e = limits_new(rates, g->cache, &g->limits);
     if (!e) e = calls_new(env, &g->calls, detail);
     if (!e) e = auth_new(calls_client(g->calls, "users"), g->cache, &g->auth);
     if (!e) e = hub_new((size_t)config_int(c, "gateway.connections_max"), &g->hub);
@@ -240,6 +265,7 @@ static enum err start_requests(struct gateway *g, const struct part_env *env,
         e = rest_new(&(struct rest_options){.calls = g->calls,
                                             .auth = g->auth,
                                             .cache = g->cache,
+                                            .limits = g->limits,
                                             .local = handle_local,
                                             .local_context = g},
                      &g->rest);
@@ -267,6 +293,7 @@ static void gateway_stop(void *part, int64_t grace_ms)
     auth_free(g->auth);
     calls_free(g->calls);
     hub_free(g->hub);
+    limits_free(g->limits);
     cache_close(g->cache);
     shared_release(&g->http);
     free(g);
@@ -280,7 +307,7 @@ static enum err gateway_start(const struct part_env *env, void **ret, struct err
     enum err e = settings_read(env->config, &settings, detail);
     shared_init(&g->http, settings.http);
     atomic_init(&g->drain_ms, settings.drain_ms);
-    if (!e) e = start_requests(g, env, detail);
+    if (!e) e = start_requests(g, env, &settings.rates, detail);
     for (unsigned i = 0; i < LISTENERS && !e; i++)
         e = start_listener(g, env->config, i, detail);
     if (!e) e = write_ports(g, env, detail);
@@ -314,6 +341,7 @@ static void gateway_finish(void *part, void *change, bool accept)
     struct settings *settings = change;
     if (accept) {
         shared_put(&g->http, TAKE(settings->http));
+        limits_set(g->limits, &settings->rates);
         atomic_store(&g->drain_ms, settings->drain_ms);
     }
     settings_release(settings);

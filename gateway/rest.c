@@ -48,31 +48,86 @@ void rest_free(struct rest *r)
 
 /* ---- reading the request: each step answers the problem itself and returns false ---- */
 
+static bool is_offered(struct work *w)
+{
+    bool offered = policy_offers(http_policy(w->x), w->route.method);
+    if (!offered) http_problem_text(w->x, ERR_NOT_FOUND, "this is not offered on this port");
+    return offered;
+}
+
+/*
+ * What is open to guests is open to who has a stale token or forgot the CSRF header: as a guest.
+ * Who may not come in is a guest too, until he has been counted: *ret_refused, with its detail.
+ */
+static bool identify(struct work *w, enum err *ret_refused, struct err_detail *detail)
+{
+    enum err e = auth_request(w->rest->options.auth, w->x, &w->principal, detail);
+    bool refused = e == ERR_UNAUTHENTICATED || e == ERR_DENIED;
+    if (e && !refused) http_problem_text(w->x, e, "%s", detail->text);
+    if (refused) w->principal = principal_guest();
+    *ret_refused = refused && w->route.method->caller != CALLER_GUEST ? e : OK;
+    http_set_user(w->x, w->principal.user_id);
+    return !e || refused;
+}
+
+static void add_number(struct work *w, const char *name, int64_t number)
+{
+    char text[24];
+    (void)snprintf(text, sizeof text, "%lld", (long long)number);
+    http_add_header(w->x, name, text);
+}
+
+static enum err ask_limits(struct work *w, unsigned class, int64_t cost, struct limits_verdict *ret)
+{
+    const struct limits_caller caller = {http_peer(w->x), w->principal.user_id, ""};
+    return limits_count(w->rest->options.limits, &caller, class, cost, ret);
+}
+
+static void refuse_call(struct work *w, enum err e, const struct limits_verdict *verdict)
+{
+    char text[LIMITS_TEXT_SIZE];
+    limits_explain(verdict, text);
+    if (e == ERR_EXHAUSTED) {
+        add_number(w, "Retry-After", limits_seconds(verdict->reset_ms));
+        http_problem_status(w->x, 429, "rate_limited", text);
+    } else if (e == ERR_RANGE) {
+        http_problem_text(w->x, e, "more at once than may be in a time: at most %lld in %lld s",
+                          (long long)verdict->limit, (long long)limits_seconds(verdict->window_ms));
+    } else {
+        http_problem_text(w->x, e, "calls cannot be counted right now; try again");
+    }
+}
+
+/* cost 0 only asks: what is left is told once, when the call is counted or refused. */
+static bool count_call(struct work *w, int64_t cost)
+{
+    struct limits_verdict verdict;
+    if (w->route.method->rate == RATE_UNLIMITED) return true;
+    enum err e = ask_limits(w, w->route.method->rate, cost, &verdict);
+    if (verdict.counted && (e == ERR_EXHAUSTED || (!e && cost))) {
+        add_number(w, "RateLimit-Limit", verdict.limit);
+        add_number(w, "RateLimit-Remaining", verdict.remaining);
+        add_number(w, "RateLimit-Reset", limits_seconds(verdict.reset_ms));
+    }
+    if (e) refuse_call(w, e, &verdict);
+    return !e;
+}
+
+/* Who it is, whether he has called too often, and whether he may. */
 static bool authorize(struct work *w)
 {
     struct err_detail detail = {0};
     const struct contract_method *m = w->route.method;
-    if (!policy_offers(http_policy(w->x), m)) {
-        http_problem_text(w->x, ERR_NOT_FOUND, "this is not offered on this port");
-        return false;
+    enum err e;
+    if (!is_offered(w) || !identify(w, &e, &detail)) return false;
+    if (!count_call(w, limits_by_items(m) ? 0 : 1)) return false;
+    if (!e) {
+        e = calls_allowed(m, &w->principal);
+        (void)err_set(&detail, e,
+                      e == ERR_UNAUTHENTICATED ? "log in first: Authorization: Bearer <token>"
+                                               : "this is for administrators");
     }
-    enum err e = auth_request(w->rest->options.auth, w->x, &w->principal, &detail);
-    /* What is open to guests is open to who has a stale token or forgot the CSRF header: as a
-     * guest. */
-    if ((e == ERR_UNAUTHENTICATED || e == ERR_DENIED) && m->caller == CALLER_GUEST) {
-        w->principal = principal_guest();
-        e = OK;
-    }
-    if (e) {
-        http_problem_text(w->x, e, "%s", detail.text);
-        return false;
-    }
-    http_set_user(w->x, w->principal.user_id);
-    e = calls_allowed(m, &w->principal);
-    if (e)
-        http_problem_text(w->x, e, "%s",
-                          e == ERR_UNAUTHENTICATED ? "log in first: Authorization: Bearer <token>"
-                                                   : "this is for administrators");
+    if (e) http_problem_text(w->x, e, "%s", detail.text);
     return !e;
 }
 
@@ -152,6 +207,19 @@ static bool build_request(struct work *w)
     return false;
 }
 
+/* Of several things at once each is counted, so the request is read before; one that cannot be read
+ * is a call like any other. */
+static bool read_request(struct work *w)
+{
+    const struct contract_method *m = w->route.method;
+    struct limits_verdict unused;
+    bool readable = (!w->has_body || read_body(w)) && build_request(w);
+    if (!limits_by_items(m)) return readable;
+    if (readable) return count_call(w, limits_cost(m, w->request));
+    (void)!ask_limits(w, m->rate, 1, &unused);
+    return false;
+}
+
 /* ---- answering ---- */
 
 static bool is_mutation(const struct work *w)
@@ -184,6 +252,17 @@ static bool refuse_key(struct work *w, enum err e)
     return false;
 }
 
+/* Every new key is kept for a day, so there are only so many of a user. */
+static bool count_key(struct work *w)
+{
+    struct limits_verdict verdict;
+    enum err e = ask_limits(w, LIMITS_IDEMPOTENCY_KEYS, 1, &verdict);
+    if (!e) return true;
+    idempotency_end(w->rest->options.cache, &w->idempotency, e, 0, NULL, 0); /* not used */
+    refuse_call(w, e, &verdict);
+    return false;
+}
+
 /*
  * A repeat with the same key gets the first answer. What is open to guests takes no keys: there is
  * nobody to keep an answer for, and the answer may be a token.
@@ -205,7 +284,7 @@ static bool claim_key(struct work *w)
     take_fingerprint(w, fingerprint);
     enum err e = idempotency_begin(w->rest->options.cache, w->principal.user_id, key, fingerprint,
                                    &w->idempotency, &status, &first);
-    if (!e) return true;
+    if (!e) return count_key(w);
     if (e != ERR_EXISTS) return refuse_key(w, e);
     http_add_header(w->x, "Idempotent-Replayed", "true");
     http_answer(w->x, status, status < 400 ? JSON_TYPE : PROBLEM_TYPE, first.data, first.size);
@@ -304,8 +383,7 @@ static void handle_method(struct work *w)
     if (m->caller > CALLER_GUEST)
         http_set_cache(w->x, "no-store"); /* an answer for one pair of eyes */
     w->has_body = is_mutation(w) && strcmp(http_verb(w->x), "DELETE") != 0;
-    if (!authorize(w) || (w->has_body && !read_body(w)) || !build_request(w) || !claim_key(w))
-        return;
+    if (!authorize(w) || !read_request(w) || !claim_key(w)) return;
     call_and_answer(w);
 }
 

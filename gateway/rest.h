@@ -11,6 +11,7 @@
 #include "base/cache/cache.h"
 #include "calls.h"
 #include "http.h"
+#include "rate_limits.h"
 
 #define REST_REPLY_MAX (8 * 1024 * 1024) /* bytes of JSON in an answer */
 
@@ -23,6 +24,7 @@ struct rest_options {
     struct calls *calls; /* all borrowed */
     struct auth *auth;
     struct cache *cache;
+    struct limits *limits;
     rest_local *local;
     void *local_context;
 };

@@ -50,12 +50,15 @@ enum err settings_read(const struct config *c, struct settings *ret, struct err_
     http->body_max = (size_t)config_int(c, "gateway.body_max");
     http->hsts = config_bool(c, "gateway.hsts");
     http->cookie_secure = config_bool(c, "gateway.cookie_secure");
+    struct limits_rules rates;
     e = read_networks(c, "gateway.trusted_proxies", &http->trusted, detail);
+    if (!e) e = limits_rules_read(c, &rates, detail);
     if (e) {
         shared_rele(http);
         return e;
     }
-    *ret = (struct settings){.http = http, .drain_ms = config_int(c, "gateway.drain_ms")};
+    *ret = (struct settings){
+        .http = http, .rates = rates, .drain_ms = config_int(c, "gateway.drain_ms")};
     return OK;
 }
 

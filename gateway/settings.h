@@ -7,16 +7,18 @@
 
 #include "base/config.h"
 #include "http.h"
+#include "rate_rules.h"
 
 #define DRAIN_MS_MAX 60000
 
 struct settings {
     const struct http_settings *http; /* held */
-    int64_t drain_ms;                 /* from not being ready to refusing connections */
+    struct limits_rules rates;
+    int64_t drain_ms; /* from not being ready to refusing connections */
 };
 
-/* ERR_INVALID: an origin is none (detail says which and what would be right); ERR_NO_MEMORY. The
- * caller releases. */
+/* ERR_INVALID: an origin is none, a rate, a network (detail says which and what would be right);
+ * ERR_NO_MEMORY. The caller releases. */
 MUST_CHECK enum err settings_read(const struct config *c, struct settings *ret,
                                   struct err_detail *detail);
 void settings_release(struct settings *s); /* accepts a zeroed one */

@@ -42,6 +42,7 @@ struct command_session {
     struct commands *commands;
     struct hub_connection *connection;
     const struct listener_policy *policy;
+    char peer[ADDRESS_TEXT_SIZE];
     struct principal principal;
     int64_t auth_deadline_ms; /* monotonic; 0: none is needed, or it was met */
     int64_t expires_s, next_tick_ms;
@@ -77,13 +78,15 @@ void commands_free(struct commands *c)
 /* ---- sessions ---- */
 
 enum err command_open(struct commands *commands, struct hub_connection *connection,
-                      const struct listener_policy *policy, struct command_session **ret)
+                      const struct listener_policy *policy, const char *peer,
+                      struct command_session **ret)
 {
     struct command_session *s = calloc(1, sizeof *s);
     if (!s) return ERR_NO_MEMORY;
     s->commands = commands;
     s->connection = hub_hold(connection);
     s->policy = policy;
+    (void)snprintf(s->peer, sizeof s->peer, "%s", peer);
     s->principal = principal_guest();
     if (policy->needs_auth) s->auth_deadline_ms = clock_mono_ms() + commands->options.auth_ms;
     atomic_init(&s->holds, 1);
@@ -162,6 +165,22 @@ static void fail_text(const struct work *w, enum err e, const char *reason, cons
     (void)vsnprintf(status.message, sizeof status.message, format, args);
     va_end(args);
     fail(w->session->connection, &w->asked, &status);
+}
+
+static void fail_limited(const struct work *w, enum err e, const struct limits_verdict *verdict)
+{
+    char text[LIMITS_TEXT_SIZE];
+    AUTO_BUF struct buf out;
+    if (e == ERR_RANGE)
+        return fail_text(w, e, "", "more at once than may be in a time: at most %lld in %lld s",
+                         (long long)verdict->limit, (long long)limits_seconds(verdict->window_ms));
+    if (e != ERR_EXHAUSTED)
+        return fail_text(w, e, "", "calls cannot be counted right now; try again");
+    buf_init(&out, ANSWER_WHOLE_MAX);
+    limits_explain(verdict, text);
+    answer_limited(&out, w->asked.msg_id, text, verdict->reset_ms);
+    answer_send(w->session->connection, w->asked.msg_id, &out);
+    log_command(&w->asked, e);
 }
 
 static void fail_too_large(struct hub_connection *c, const struct asked *a)
@@ -402,6 +421,22 @@ static size_t find_own(const char *command)
     return i;
 }
 
+static enum err ask_limits(struct work *w, unsigned class, int64_t cost, struct limits_verdict *ret)
+{
+    const struct limits_caller caller = {w->session->peer, w->session->principal.user_id, ""};
+    return limits_count(w->session->commands->options.limits, &caller, class, cost, ret);
+}
+
+/* Before anything else is done for it. cost 0 only asks. false: the error is answered. */
+static bool count(struct work *w, unsigned class, int64_t cost)
+{
+    struct limits_verdict verdict;
+    if (class == RATE_UNLIMITED) return true;
+    enum err e = ask_limits(w, class, cost, &verdict);
+    if (e) fail_limited(w, e, &verdict);
+    return !e;
+}
+
 /* false: the error is answered. */
 static bool authorize(struct work *w)
 {
@@ -435,18 +470,30 @@ static bool read_request(struct work *w, const char *params)
     return !e;
 }
 
+/* Counted and read, or the error is answered. */
+static bool accept(struct work *w, const char *params, bool authenticates)
+{
+    const struct contract_method *m = w->method;
+    bool by_items = limits_by_items(m);
+    if (!count(w, m->rate, by_items ? 0 : 1) || !(authenticates || authorize(w))) return false;
+    if (read_request(w, params)) return !by_items || count(w, m->rate, limits_cost(m, w->request));
+    struct limits_verdict unused;
+    if (by_items) (void)!ask_limits(w, m->rate, 1, &unused); /* a call like any other */
+    return false;
+}
+
 static void run(struct work *w, const char *params)
 {
     w->method = contract_command(w->asked.command);
+    size_t index = find_own(w->asked.command);
+    bool offered = w->method && is_offered(w->session->policy, w->method);
+    if (!offered && !count(w, RATE_DEFAULT, 1)) return;
     if (!w->method)
         return fail_text(w, ERR_NOT_FOUND, "unknown_command", "there is no such command; see help");
-    size_t index = find_own(w->asked.command);
-    if (!is_offered(w->session->policy, w->method))
+    if (!offered)
         return fail_text(w, ERR_NOT_FOUND, "not_offered", "this is not offered on this port");
     w->asked.notice = deprecation_notice(w->method);
-    bool authenticates = index == 0;
-    if (!authenticates && !authorize(w)) return;
-    if (!read_request(w, params)) return;
+    if (!accept(w, params, index == 0)) return;
     if (index < sizeof own / sizeof *own)
         own[index].run(w);
     else
@@ -464,10 +511,10 @@ void command_text(struct command_session *s, const char *text, size_t size)
     memcpy(w.asked.command, message.command, sizeof w.asked.command);
     memcpy(w.asked.msg_id, message.msg_id, sizeof w.asked.msg_id);
     (void)snprintf(w.asked.user_id, sizeof w.asked.user_id, "%s", s->principal.user_id);
-    if (e)
-        fail_text(&w, e, "", "%s", detail.text);
-    else
+    if (!e)
         run(&w, message.params);
+    else if (count(&w, RATE_DEFAULT, 1))
+        fail_text(&w, e, "", "%s", detail.text);
     protobuf_c_message_free_unpacked(w.request, NULL);
     command_message_release(&message);
 }

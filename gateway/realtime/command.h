@@ -8,6 +8,9 @@
  *
  * A session that authenticated is asked for again before each command and at every tick: one that
  * was ended or whose token expired closes the connection with 4003. One log line per command.
+ *
+ * Every message is counted (rate_limits.h) as the same call by REST would be, before it is looked
+ * at; one that is no command counts too.
  */
 #ifndef GATEWAY_COMMAND_H
 #define GATEWAY_COMMAND_H
@@ -17,6 +20,7 @@
 #include "feed.h"
 #include "hub.h"
 #include "listener.h"
+#include "rate_limits.h"
 
 #define COMMANDS_IN_FLIGHT 32
 #define COMMAND_AUTH_MS    10000 /* to authenticate in, where the listener needs it */
@@ -25,6 +29,7 @@
 struct commands_options {
     struct calls *calls; /* all borrowed */
     struct auth *auth;
+    struct limits *limits;
     struct hub *hub;
     struct feed *feed;
     int64_t request_ms; /* a command's deadline */
@@ -40,9 +45,9 @@ void commands_free(struct commands *c);
 /* What one connection says. Its functions are called by one thread at a time. */
 struct command_session;
 
-/* The connection is held, the policy borrowed. ERR_NO_MEMORY. */
+/* The connection is held, the policy borrowed; peer is the client's address. ERR_NO_MEMORY. */
 MUST_CHECK enum err command_open(struct commands *commands, struct hub_connection *connection,
-                                 const struct listener_policy *policy,
+                                 const struct listener_policy *policy, const char *peer,
                                  struct command_session **ret);
 /* Answers to what still runs go nowhere. Accepts NULL. */
 void command_close(struct command_session *s);

@@ -329,7 +329,7 @@ static enum err open_connection(struct connection *c, const struct http_exchange
     int send_bytes = SEND_BYTES;
     (void)setsockopt(c->fd, SOL_SOCKET, SO_SNDBUF, &send_bytes, sizeof send_bytes);
     enum err e = hub_join(options->hub, options->queue_bytes, (struct hub_wake){wake, c}, &c->hub);
-    if (!e) e = command_open(options->commands, c->hub, x->policy, &c->session);
+    if (!e) e = command_open(options->commands, c->hub, x->policy, http_peer(x), &c->session);
     return e;
 }
 

@@ -127,7 +127,8 @@ class Platform:
         self.ports = {}
         self.config = CONFIG
         self._admin = None
-        self.settings = {"users.bcrypt_cost": 4, "gateway.cookie_secure": "false", **self.no_ports(),
+        self.settings = {"users.bcrypt_cost": 4, "gateway.cookie_secure": "false",
+                         "gateway.rate_exempt": "127.0.0.1/32", **self.no_ports(),
                          **(self.split_settings() if shape == "split" else self.one_settings()), **(settings or {})}
 
     @staticmethod

@@ -64,6 +64,7 @@ static struct host {
     struct cache *cache;
     struct calls *calls;
     struct auth *auth;
+    struct limits *limits; /* none for clients of this machine */
     struct hub *hub;
     struct feed *feed;
     struct commands *commands, *nervous_commands;
@@ -270,6 +271,7 @@ static void start_fronts(void)
     struct err_detail detail = {""};
     struct commands_options commands = {.calls = host.calls,
                                         .auth = host.auth,
+                                        .limits = host.limits,
                                         .hub = host.hub,
                                         .feed = host.feed,
                                         .request_ms = 10000};
@@ -298,6 +300,9 @@ static void start_gateway(void)
     MUST(part_cache(host.env, &host.cache, &detail));
     MUST(calls_new(host.env, &host.calls, &detail));
     MUST(auth_new(calls_client(host.calls, "users"), host.cache, &host.auth));
+    struct limits_rules rules = {0};
+    MUST(networks_parse("127.0.0.1", &rules.exempt, &detail));
+    MUST(limits_new(&rules, host.cache, &host.limits));
     MUST(hub_new(64, &host.hub));
     struct feed_options feed = {
         .env = host.env, .calls = host.calls, .hub = host.hub, .queue_bytes = QUEUE_BYTES};
@@ -347,6 +352,7 @@ static void stop_gateway(void)
     commands_free(host.nervous_commands);
     feed_free(host.feed);
     auth_free(host.auth);
+    limits_free(host.limits);
     calls_free(host.calls);
     hub_free(host.hub);
     cache_close(host.cache);
