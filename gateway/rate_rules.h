@@ -16,7 +16,7 @@
 #include "proto/contract.h"
 
 #define LIMITS_TIERS_MAX 32
-#define LIMITS_TIER_MAX  32 /* bytes of its name */
+#define LIMITS_TIER_MAX  15 /* bytes of its name */
 #define LIMITS_KEY_SIZE  128
 
 enum limits_class { LIMITS_IDEMPOTENCY_KEYS = RATE_UNLIMITED, LIMITS_CLASSES };

@@ -79,7 +79,7 @@ static void add_number(struct work *w, const char *name, int64_t number)
 
 static enum err ask_limits(struct work *w, unsigned class, int64_t cost, struct limits_verdict *ret)
 {
-    const struct limits_caller caller = {http_peer(w->x), w->principal.user_id, ""};
+    const struct limits_caller caller = {http_peer(w->x), w->principal.user_id, w->principal.tier};
     return limits_count(w->rest->options.limits, &caller, class, cost, ret);
 }
 
@@ -212,10 +212,10 @@ static bool build_request(struct work *w)
 static bool read_request(struct work *w)
 {
     const struct contract_method *m = w->route.method;
-    struct limits_verdict unused;
     bool readable = (!w->has_body || read_body(w)) && build_request(w);
     if (!limits_by_items(m)) return readable;
     if (readable) return count_call(w, limits_cost(m, w->request));
+    struct limits_verdict unused;
     (void)!ask_limits(w, m->rate, 1, &unused);
     return false;
 }

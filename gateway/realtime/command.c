@@ -423,8 +423,9 @@ static size_t find_own(const char *command)
 
 static enum err ask_limits(struct work *w, unsigned class, int64_t cost, struct limits_verdict *ret)
 {
-    const struct limits_caller caller = {w->session->peer, w->session->principal.user_id, ""};
-    return limits_count(w->session->commands->options.limits, &caller, class, cost, ret);
+    const struct command_session *s = w->session;
+    const struct limits_caller caller = {s->peer, s->principal.user_id, s->principal.tier};
+    return limits_count(s->commands->options.limits, &caller, class, cost, ret);
 }
 
 /* Before anything else is done for it. cost 0 only asks. false: the error is answered. */
