@@ -43,3 +43,21 @@ int descriptor_of(const struct mg_request_info *info)
     }
     return -1;
 }
+
+int descriptor_of_port(unsigned port)
+{
+    for (int fd = 0, gap = 0; gap < GAP_MAX; fd++, gap++) {
+        struct sockaddr_in own = {0};
+        socklen_t own_size = sizeof own, size = sizeof(int);
+        int listens = 0;
+        if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size)) {
+            if (errno != EBADF) gap = 0;
+            continue;
+        }
+        gap = 0;
+        if (listens && getsockname(fd, (struct sockaddr *)&own, &own_size) == 0 &&
+            own.sin_family == AF_INET && ntohs(own.sin_port) == port)
+            return fd;
+    }
+    return -1;
+}

@@ -1,7 +1,9 @@
 /* One civetweb context, told to do nothing by itself: every request is checked here and handed on.
  */
 #include "descriptor.h"
+#include "door.h"
 #include "exchange.h"
+#include "visits.h"
 #include "ws.h"
 
 #include "base/clock.h"
@@ -27,14 +29,12 @@ struct listener {
     struct listener_options options;
     struct mg_context *context;
     struct cutter *cutter;
-    int64_t head_ms;  /* civetweb's, for the first head of a connection */
-    atomic_uint open; /* connections */
+    int64_t head_ms; /* civetweb's, for the first head of a connection */
+    struct visits visits;
+    struct door door;
     pthread_t stopper;
-    bool stopping;   /* the stopper runs */
-    int64_t stop_ms; /* it waits for requests until then */
-    pthread_mutex_t lock;
-    pthread_cond_t idle;
-    unsigned busy;        /* requests being answered */
+    bool stopping;        /* the stopper runs */
+    int64_t stop_ms;      /* it waits for requests until then */
     atomic_bool draining; /* connections end with their answer */
     struct counter *answered[STATUS_CLASSES];
     struct histogram *seconds;
@@ -80,65 +80,56 @@ static void log_request(const struct http_exchange *x)
 /* ---- what civetweb calls, on the connection's thread ---- */
 
 /* The connection that this thread serves. */
-static _Thread_local struct visit {
-    int socket;       /* -1: not looked for yet */
+static _Thread_local struct {
+    struct visit visit;
     bool refused;     /* civetweb itself has, or we have: what the client still sends is not read */
     int64_t waits_ms; /* for a head, since then, */
     int64_t limit_ms; /* and so long: then civetweb gives it up */
-} visit;
+} here;
 
 static int on_open(const struct mg_connection *connection, void **ret_data)
 {
     const struct mg_context *context = mg_get_context(connection);
     struct listener *l = mg_get_user_data(context);
     (void)ret_data;
-    (void)atomic_fetch_add(&l->open, 1);
-    visit = (struct visit){.socket = -1, .waits_ms = clock_mono_ms(), .limit_ms = l->head_ms};
+    here.refused = false;
+    here.waits_ms = clock_mono_ms();
+    here.limit_ms = l->head_ms;
+    visits_open(&l->visits, &here.visit);
     return 0;
 }
 
 /* All but the last quarter of the threads may wait for somebody's next request. */
-static bool enter(struct listener *l)
+static bool enter(struct listener *l, int socket)
 {
-    (void)pthread_mutex_lock(&l->lock);
-    l->busy++;
-    bool last = 4 * atomic_load(&l->open) > 3 * l->options.threads;
-    (void)pthread_mutex_unlock(&l->lock);
-    return last;
-}
-
-static void leave(struct listener *l)
-{
-    (void)pthread_mutex_lock(&l->lock);
-    if (--l->busy == 0) (void)pthread_cond_signal(&l->idle);
-    (void)pthread_mutex_unlock(&l->lock);
+    return 4 * visits_enter(&l->visits, &here.visit, socket) > 3 * l->options.threads;
 }
 
 static struct http_exchange begin(struct mg_connection *connection)
 {
     const struct mg_request_info *info = mg_get_request_info(connection);
     struct listener *l = info->user_data;
-    if (visit.socket < 0) visit.socket = descriptor_of(info);
+    int socket = here.visit.socket >= 0 ? here.visit.socket : descriptor_of(info);
     struct http_exchange x = {.connection = connection,
                               .info = info,
                               .policy = &l->options.policy,
                               .settings = shared_hold(l->options.settings),
                               .cutter = l->cutter,
-                              .socket = visit.socket,
+                              .socket = socket,
                               .last = &l->draining,
-                              .close = enter(l)};
+                              .close = enter(l, socket)};
     return x;
 }
 
 static void end(struct http_exchange *x)
 {
-    if (x->close && !x->body_read) visit.refused = true;
-    visit.waits_ms = clock_mono_ms();
-    visit.limit_ms = KEEP_ALIVE_MS;
+    if (x->close && !x->body_read) here.refused = true;
+    here.waits_ms = clock_mono_ms();
+    here.limit_ms = KEEP_ALIVE_MS;
     log_request(x);
     buf_release(&x->headers);
     shared_rele(x->settings);
-    leave(x->info->user_data);
+    visits_leave(&((struct listener *)x->info->user_data)->visits, &here.visit);
 }
 
 static bool is_upgrade(const struct http_exchange *x)
@@ -159,6 +150,7 @@ static int on_request(struct mg_connection *connection)
     if (refused) {
         http_refuse(&x, refused, why);
     } else if (options->ws && is_upgrade(&x)) {
+        visits_upgrade(&((struct listener *)x.info->user_data)->visits, &here.visit);
         ws_handle(options->ws, &x);
     } else {
         options->handler(options->context, &x);
@@ -181,7 +173,7 @@ static int on_error(struct mg_connection *connection, int status, const char *me
 {
     (void)message;
     if (status == 411) status = 400; /* a Content-Length that is no number */
-    if (status == 400 && clock_mono_ms() - visit.waits_ms >= visit.limit_ms) status = 408;
+    if (status == 400 && clock_mono_ms() - here.waits_ms >= here.limit_ms) status = 408;
     refuse_unparsed(connection, status);
     return 0;
 }
@@ -207,15 +199,17 @@ static void linger(int socket)
 static void on_close(const struct mg_connection *connection)
 {
     const struct mg_request_info *info = mg_get_request_info(connection);
-    if (!visit.refused && info && info->request_uri && !info->local_uri)
+    struct listener *l = mg_get_user_data(mg_get_context(connection));
+    if (!here.refused && info && info->request_uri && !info->local_uri)
         refuse_unparsed((struct mg_connection *)connection, 400);
-    if (visit.refused && visit.socket >= 0) linger(visit.socket);
+    if (here.refused && here.visit.socket >= 0) linger(here.visit.socket);
+    visits_forget(&l->visits, &here.visit);
 }
 
 static void on_closed(const struct mg_connection *connection)
 {
     struct listener *l = mg_get_user_data(mg_get_context(connection));
-    (void)atomic_fetch_sub(&l->open, 1);
+    visits_close(&l->visits, &here.visit);
 }
 
 static int on_message(const struct mg_connection *connection, const char *message)
@@ -257,8 +251,8 @@ static struct mg_context *start_context(struct listener *l)
 static void release(struct listener *l)
 {
     cutter_free(l->cutter);
-    (void)pthread_cond_destroy(&l->idle);
-    (void)pthread_mutex_destroy(&l->lock);
+    visits_release(&l->visits);
+    door_release(&l->door);
     free(l);
 }
 
@@ -269,13 +263,9 @@ enum err listener_start(const struct listener_options *options, struct listener 
     if (!l) return ERR_NO_MEMORY;
     l->options = *options;
     measure_by(l);
-    pthread_condattr_t monotonic;
-    (void)pthread_condattr_init(&monotonic);
-    (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    (void)pthread_mutex_init(&l->lock, NULL);
-    (void)pthread_cond_init(&l->idle, &monotonic);
-    (void)pthread_condattr_destroy(&monotonic);
-    enum err e = cutter_new(options->threads, &l->cutter);
+    visits_init(&l->visits);
+    enum err e = door_init(&l->door);
+    if (!e) e = cutter_new(options->threads, &l->cutter);
     if (!e && !(l->context = start_context(l)))
         e = err_set(detail, ERR_UNAVAILABLE, "cannot listen on %s:%u; is another process there?",
                     options->address, options->port);
@@ -283,6 +273,7 @@ enum err listener_start(const struct listener_options *options, struct listener 
         release(l);
         return e;
     }
+    door_find(&l->door, listener_port(l));
     *ret = l;
     return OK;
 }
@@ -299,11 +290,12 @@ unsigned listener_port(const struct listener *l)
 static void *stop_context(void *arg)
 {
     struct listener *l = arg;
-    struct timespec until = {.tv_sec = l->stop_ms / 1000, .tv_nsec = l->stop_ms % 1000 * 1000000};
-    (void)pthread_mutex_lock(&l->lock);
-    while (l->busy && pthread_cond_timedwait(&l->idle, &l->lock, &until) != ETIMEDOUT) {
-    }
-    (void)pthread_mutex_unlock(&l->lock);
+    visits_wait_answered(&l->visits, l->stop_ms);
+    visits_cut(&l->visits, VISITS_IDLE);
+    int64_t until_ms = clock_mono_ms() + LISTENER_STOP_MS;
+    visits_wait_closed(&l->visits, until_ms < l->stop_ms ? until_ms : l->stop_ms);
+    visits_cut(&l->visits, VISITS_ALL);
+    door_wake(&l->door);
     mg_stop(l->context);
     return NULL;
 }
@@ -312,9 +304,8 @@ void listener_begin_stop(struct listener *l, int64_t grace_ms)
 {
     if (!l || l->stopping) return;
     l->stop_ms = clock_mono_ms() + (grace_ms > LISTENER_STOP_MS ? grace_ms - LISTENER_STOP_MS : 0);
-    (void)pthread_mutex_lock(&l->lock);
     atomic_store(&l->draining, true);
-    (void)pthread_mutex_unlock(&l->lock);
+    door_shut(&l->door);
     l->stopping = pthread_create(&l->stopper, NULL, stop_context, l) == 0;
 }
 
@@ -324,6 +315,6 @@ void listener_stop(struct listener *l)
     if (l->stopping)
         (void)pthread_join(l->stopper, NULL);
     else
-        mg_stop(l->context);
+        (void)stop_context(l);
     release(l);
 }

@@ -45,9 +45,11 @@ MUST_CHECK enum err listener_start(const struct listener_options *options, struc
                                    struct err_detail *detail);
 unsigned listener_port(const struct listener *l);
 /*
- * Requests in flight are answered, at most grace_ms long, and their connections end; then nothing
- * more is accepted. civetweb takes up to LISTENER_STOP_MS of the grace to notice, so that several
- * listeners are told before the first is waited for. Accepts NULL; does not block.
+ * From now on who connects is refused. Requests in flight are answered, at most grace_ms long less
+ * LISTENER_STOP_MS, and their connections end; then those that are idle end; what is still there
+ * LISTENER_STOP_MS later, a WebSocket whose client does not close, or who has never sent a request,
+ * is cut off. Several listeners are told before the first is waited for. Accepts NULL; does not
+ * block.
  */
 #define LISTENER_STOP_MS 2000
 void listener_begin_stop(struct listener *l, int64_t grace_ms);
