@@ -95,7 +95,8 @@ static const struct config_key keys[] = {
      "TLS",
      CONFIG_RELOAD},
     {"gateway.hsts", CONFIG_BOOL, "false", 0, 0,
-     "tell every browser to insist on TLS; false: those that came over it", CONFIG_RELOAD},
+     "tell every browser to insist on TLS; false: those that came over it, not to localhost",
+     CONFIG_RELOAD},
     {0},
 };
 

@@ -277,6 +277,15 @@ static bool wants_keep_alive(const struct http_exchange *x)
            (!connection || strcasecmp(connection, "keep-alive") == 0);
 }
 
+/* A browser would insist on TLS there on every port, and most servers of a developer have none. */
+static bool is_to_localhost(const struct http_exchange *x)
+{
+    static const char name[] = "localhost";
+    const char *host = http_header(x, "Host");
+    if (!host || strncasecmp(host, name, sizeof name - 1) != 0) return false;
+    return host[sizeof name - 1] == 0 || host[sizeof name - 1] == ':';
+}
+
 static void add_head(struct http_exchange *x, struct buf *out, int status, const char *content_type)
 {
     if (!x->close && (!x->body_read || !wants_keep_alive(x))) x->close = true;
@@ -291,7 +300,7 @@ static void add_head(struct http_exchange *x, struct buf *out, int status, const
                          "Content-Security-Policy: %s\r\n",
                          status, status_name(status)->reason, x->request_id,
                          x->csp ? x->csp : "default-src 'none'; frame-ancestors 'none'");
-    if (x->settings->hsts || x->tls)
+    if (x->settings->hsts || (x->tls && !is_to_localhost(x)))
         (void)buf_add_text(out, "Strict-Transport-Security: max-age=31536000\r\n");
     if (content_type) (void)buf_add_format(out, "Content-Type: %s\r\n", content_type);
     if (status == 401) (void)buf_add_text(out, "WWW-Authenticate: Bearer\r\n");

@@ -38,7 +38,7 @@ struct http_settings {
     struct networks trusted;            /* proxies that are believed about who calls and how */
     int64_t request_ms; /* for the whole request: its body, the handler, the answer */
     size_t body_max;    /* bytes of a request's body */
-    bool hsts;          /* always tell browsers to insist on TLS, not only who came over it */
+    bool hsts;          /* for everybody; else for who came over TLS, not to localhost */
     bool cookie_secure; /* so for refresh cookies: not only for who came over TLS */
 };
 

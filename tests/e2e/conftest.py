@@ -2,6 +2,7 @@
 
 import pytest
 
+from edge_under_test import Edge
 from platform_under_test import BINARY, SHAPES, Platform
 
 LOG_SHOWN = 4000
@@ -21,6 +22,9 @@ def pytest_runtest_makereport(item, call):
     for value in getattr(item, "funcargs", {}).values():
         if isinstance(value, Platform):
             report.sections.append((f"the platform ({value.shape})", value.log()[-LOG_SHOWN:]))
+        if isinstance(value, Edge):
+            report.sections.append(("the edge", value.log()[-LOG_SHOWN:]))
+            report.sections.append(("the platform behind it", value.platform.log()[-LOG_SHOWN:]))
 
 
 @pytest.fixture(scope="session", params=SHAPES)
@@ -46,6 +50,35 @@ def new_platform(tmp_path):
     yield make
     for p in made:
         p.close()
+
+
+@pytest.fixture(scope="session")
+def edge(tmp_path_factory):
+    """A running edge in front of a platform of its own: tests share both."""
+    directory = tmp_path_factory.mktemp("edge")
+    behind = Platform(directory / "platform", "one")
+    front = None
+    try:
+        front = Edge(directory, behind.start())
+        yield front.start()
+    finally:
+        if front:
+            front.close()
+        behind.close()
+
+
+@pytest.fixture
+def new_edge(tmp_path, new_platform):
+    """new_edge(**settings): of this test alone, running, in front of a new platform."""
+    made = []
+
+    def make(**settings):
+        made.append(Edge(tmp_path, new_platform("one", settings).start()))
+        return made[-1].start()
+
+    yield make
+    for front in made:
+        front.close()
 
 
 @pytest.fixture(params=SHAPES)
