@@ -24,8 +24,8 @@ class CommandFailed(Exception):
 class Socket:
     """A WebSocket connection: commands by msgId, events as they come (python3-websocket)."""
 
-    def __init__(self, url, user=None):
-        self.ws = websocket.create_connection(url, timeout=TIMEOUT_S)
+    def __init__(self, url, user=None, headers=None):
+        self.ws = websocket.create_connection(url, timeout=TIMEOUT_S, header=headers)
         self.number, self.events, self.pieces = 0, [], {}
         if user:
             self.command("authenticate", token=user.token)
