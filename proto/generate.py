@@ -18,7 +18,7 @@ from gen.check import check_contract
 from gen.help import write_help
 from gen.model import read_contract
 from gen.openapi import write_openapi
-from gen.typescript import write_types
+from gen.typescript import write_routes, write_types
 
 
 def main() -> int:
@@ -52,6 +52,7 @@ def main() -> int:
     write(args.out / "asyncapi.json", asyncapi)
     write(args.out / "help.json", help_data)
     write(args.out / "tradepost.d.ts", write_types(contract, args.version))
+    write(args.out / "tradepost.routes.ts", write_routes(contract))
     return 0
 
 

@@ -1,4 +1,7 @@
-"""tradepost.d.ts: an interface per message, and maps from endpoints, commands and events to them."""
+"""tradepost.d.ts: an interface per message, and maps from endpoints, commands and events to them.
+
+tradepost.routes.ts: the REST endpoint behind each method's name, for clients that call by name.
+"""
 
 import re
 
@@ -116,6 +119,15 @@ def write_types(contract, version: str) -> str:
     lines += event_map(contract)
     lines += error_codes(contract)
     return "\n".join(lines) + TAIL
+
+
+def write_routes(contract) -> str:
+    """Methods have one name everywhere: their command's. Those without one have only their endpoint."""
+    lines = ["// Written by proto/generate.py: do not edit.", "",
+             "/** The REST endpoint of every method that has a name. */", "export const routes = {"]
+    lines += [f'  "{m.command}": "{m.verb} {m.path}",' for m in sorted(contract.methods, key=lambda m: m.command)
+              if m.verb and m.command]
+    return "\n".join(lines) + "\n} as const;\n"
 
 
 def comment(text: str, indent: str = "") -> list:
