@@ -333,6 +333,7 @@ static void subscribe(struct work *w, const struct feed_channel *channels, size_
         bool recovered = false;
         enum err e = feed_subscribe(s->commands->options.feed, s->connection, &channels[i], 1,
                                     since, &recovered, &at);
+        if (e == ERR_UNAVAILABLE) return fail_text(w, e, "", "the past is not known yet");
         if (e)
             return fail_text(w, e, "", "at most %d channels of a connection",
                              HUB_SUBSCRIPTIONS_MAX);

@@ -378,8 +378,9 @@ enum err feed_subscribe(struct feed *f, struct hub_connection *c,
     struct topic *t = &f->topics[channels->topic];
     struct replay r = {.feed = f, .topic = t, .channels = channels, .channel_count = count};
     (void)pthread_mutex_lock(&t->lock);
-    bool recovered = since && collect(&r, since);
-    enum err e = OK;
+    /* Just started, the part not reached yet: whether the past is there cannot be told. */
+    enum err e = since && !t->at.epoch ? ERR_UNAVAILABLE : OK;
+    bool recovered = since && !e && collect(&r, since);
     for (size_t i = 0; i < count && !e; i++) {
         CHECK(channels[i].topic == channels->topic);
         e = hub_subscribe(c, channels[i].hub);

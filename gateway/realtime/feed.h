@@ -67,8 +67,9 @@ struct feed_position feed_position(struct feed *f, unsigned topic);
  * repeat; of a channel where only the newest matters (prices), the newest. *ret_recovered false:
  * the past is gone, and a resync frame is queued for each channel instead:
  *   {"type":"resync","channel":"..","epoch":"..","seq":".."}
- * *ret is the place from which live events follow. Errors as hub_subscribe, and then the connection
- * may be subscribed to some of the channels.
+ * *ret is the place from which live events follow. ERR_UNAVAILABLE: since was given, and the part
+ * has not been reached since this gateway started: try again. Other errors as hub_subscribe, and
+ * then the connection may be subscribed to some of the channels.
  */
 MUST_CHECK enum err feed_subscribe(struct feed *f, struct hub_connection *c,
                                    const struct feed_channel *channels, size_t count,
