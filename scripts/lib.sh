@@ -14,7 +14,7 @@ packages_build=(
 packages_test=(
     libcmocka-dev nng-utils redis-server clang clang-format clang-tidy libclang-rt-14-dev
     python3-pytest python3-requests python3-websockets python3-websocket python3-jwt python3-cryptography procps psmisc
-    nghttp2-client
+    nghttp2-client chromium
 )
 packages_bench=(libgrpc++-dev protobuf-compiler-grpc wrk nginx-light)
 
@@ -57,6 +57,15 @@ need_node_modules() {
     say "installing npm packages into tests/node"
     npm ci --silent --prefix "$root/tests/node" >&2
     touch "$root/tests/node/node_modules/.package-lock.json"
+}
+
+# The JavaScript client's compiler, and what its tests need.
+need_js_client() {
+    command -v npm >/dev/null || need_packages nodejs npm
+    [ "$root/clients/js/node_modules/.package-lock.json" -nt "$root/clients/js/package-lock.json" ] && return 0
+    say "installing npm packages into clients/js"
+    npm ci --silent --prefix "$root/clients/js" >&2
+    touch "$root/clients/js/node_modules/.package-lock.json"
 }
 
 # Configures (once) and builds a preset: build_preset release [cmake options ...] [-- targets ...]

@@ -82,8 +82,8 @@ def spawn(command, log, **options):
     """A process that dies with this one. Called from the main thread only: the kernel looks at the thread."""
     assert threading.current_thread() is threading.main_thread()
     with open(log, "ab") as file:
-        return subprocess.Popen(["setpriv", "--pdeathsig", "KILL", *command], stdin=subprocess.DEVNULL,
-                                stdout=options.pop("stdout", file), stderr=file, cwd=ROOT,
+        options = {"stdin": subprocess.DEVNULL, "stdout": file} | options
+        return subprocess.Popen(["setpriv", "--pdeathsig", "KILL", *command], stderr=file, cwd=ROOT,
                                 env=clean_environment(), **options)
 
 

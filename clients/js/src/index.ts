@@ -1,0 +1,13 @@
+export { Backoff, type BackoffOptions } from "./backoff.js";
+export { Tradepost, type TradepostEvents, type TradepostOptions } from "./client.js";
+export type { CommandOptions } from "./commands.js";
+export { TradepostError } from "./error.js";
+export type { ChannelName, EventOf, Handlers, Place } from "./events.js";
+export type * from "./generated/contract.js";
+export { routes } from "./generated/routes.js";
+export type { WebSocketConstructor, WebSocketLike } from "./link.js";
+export { optimistic, type OptimisticHooks } from "./optimistic.js";
+export { type CallOptions, type Method, type RequestOf, type ResponseOf, Rest } from "./rest.js";
+export { Session, type SessionOptions } from "./session.js";
+export { Socket, type SocketOptions, type Subscription } from "./socket.js";
+export { Stream, type StreamHandlers } from "./stream.js";
