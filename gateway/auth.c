@@ -1,4 +1,4 @@
-/* Tokens to principals. */
+/* Tokens and signatures to principals. */
 #include "auth.h"
 
 #include "base/clock.h"
@@ -6,12 +6,12 @@
 #include "base/token.h"
 #include "users.pb-c.h"
 
+#include <inttypes.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-
-#define DENY_LIST "session" /* filled by users */
 
 struct remembered {
     uint8_t hash[SHA256_SIZE];
@@ -22,6 +22,7 @@ struct remembered {
 struct auth {
     struct rpc_client *users;
     struct cache *cache;
+    struct api_keys *api_keys;
     pthread_mutex_t fetch_lock; /* one asks users, the others wait for what it hears */
     int64_t asked_ms;           /* under fetch_lock; when users was last asked, */
     bool answered;              /* and whether it said something */
@@ -36,6 +37,10 @@ enum err auth_new(struct rpc_client *users, struct cache *cache, struct auth **r
 {
     struct auth *a = calloc(1, sizeof *a);
     if (!a) return ERR_NO_MEMORY;
+    if (api_keys_new(users, cache, &a->api_keys)) {
+        free(a);
+        return ERR_NO_MEMORY;
+    }
     a->users = users;
     a->cache = cache;
     a->asked_ms = -AUTH_REFETCH_MS;
@@ -49,6 +54,7 @@ enum err auth_new(struct rpc_client *users, struct cache *cache, struct auth **r
 void auth_free(struct auth *a)
 {
     if (!a) return;
+    api_keys_free(a->api_keys);
     token_keys_free(a->keys);
     (void)pthread_mutex_destroy(&a->fetch_lock);
     (void)pthread_rwlock_destroy(&a->keys_lock);
@@ -191,7 +197,7 @@ static void remember(struct auth *a, const uint8_t hash[static SHA256_SIZE], int
 enum err auth_session(struct auth *a, const struct principal *principal)
 {
     bool denied = false;
-    enum err e = cache_denied(a->cache, DENY_LIST, principal->session_id, &denied);
+    enum err e = cache_denied(a->cache, API_KEYS_DENY_LIST, principal->session_id, &denied);
     if (e) return ERR_UNAVAILABLE;
     return denied ? ERR_UNAUTHENTICATED : OK;
 }
@@ -238,31 +244,91 @@ static bool has_csrf(const struct http_exchange *x)
     return strlen(header) == size && crypt_equal(cookie, header, size);
 }
 
-static enum err explain(enum err e, struct err_detail *detail)
+static enum err refuse(struct rpc_status *ret, enum err e, const char *message)
 {
-    if (e == ERR_UNAUTHENTICATED)
-        return err_set(detail, e, "the access token is not valid any more; refresh it or log in");
-    return e ? err_set(detail, e, "sessions cannot be checked right now; try again") : OK;
+    *ret = (struct rpc_status){.err = e};
+    (void)snprintf(ret->message, sizeof ret->message, "%s", message);
+    return e;
 }
 
-enum err auth_request(struct auth *a, const struct http_exchange *x, struct principal *ret,
-                      struct err_detail *detail)
+static enum err explain(enum err e, struct rpc_status *ret)
+{
+    if (e == ERR_UNAUTHENTICATED)
+        return refuse(ret, e, "the access token is not valid any more; refresh it or log in");
+    return e ? refuse(ret, e, "sessions cannot be checked right now; try again") : OK;
+}
+
+static enum err judge_token(struct auth *a, const char *token, struct principal *ret,
+                            struct rpc_status *ret_status)
+{
+    int64_t expires_s;
+    return explain(auth_token(a, token, ret, &expires_s), ret_status);
+}
+
+static enum err judge_cookie(struct auth *a, const struct http_exchange *x, struct principal *ret,
+                             struct rpc_status *ret_status)
 {
     char cookie[TOKEN_TEXT_MAX];
-    int64_t expires_s;
-    const char *header = http_header(x, "Authorization");
-    if (header) {
-        if (strncasecmp(header, "Bearer ", 7) != 0)
-            return err_set(detail, ERR_UNAUTHENTICATED,
-                           "Authorization must be: Bearer <access token>");
-        return explain(auth_token(a, header + 7, ret, &expires_s), detail);
-    }
     if (http_cookie(x, AUTH_ACCESS_COOKIE, cookie, sizeof cookie)) {
         *ret = principal_guest();
         return OK;
     }
     if (!is_safe(http_verb(x)) && !has_csrf(x))
-        return err_set(detail, ERR_DENIED,
-                       "with a cookie, X-CSRF-Token must repeat the cookie " AUTH_CSRF_COOKIE);
-    return explain(auth_token(a, cookie, ret, &expires_s), detail);
+        return refuse(ret_status, ERR_DENIED,
+                      "with a cookie, X-CSRF-Token must repeat the cookie " AUTH_CSRF_COOKIE);
+    return judge_token(a, cookie, ret, ret_status);
+}
+
+/* A bot can set its clock by the refusal. */
+static void tell_time(struct http_exchange *x, const struct rpc_status *status)
+{
+    char text[24];
+    if (strcmp(status->reason, "timestamp_out_of_window") != 0) return;
+    (void)snprintf(text, sizeof text, "%" PRId64, clock_wall_ms());
+    http_add_header(x, AUTH_TIME_HEADER, text);
+}
+
+static enum err judge_key(struct auth *a, struct http_exchange *x, const struct buf *body,
+                          struct principal *ret, struct rpc_status *ret_status)
+{
+    int64_t expires_s;
+    const struct signed_request request = {
+        .method = http_sent_verb(x),
+        .path = http_sent_path(x),
+        .query = http_query_text(x),
+        .key_id = http_header(x, AUTH_KEY_HEADER),
+        .timestamp = http_header(x, "X-API-TIMESTAMP"),
+        .window = http_header(x, "X-API-RECV-WINDOW"),
+        .signature = http_header(x, "X-API-SIGNATURE"),
+        .body = body->data,
+        .body_size = body->size,
+    };
+    const struct api_keys_asked asked = {&request, http_peer(x), !is_safe(http_verb(x))};
+    enum err e = api_keys_verify(a->api_keys, &asked, ret, &expires_s, ret_status);
+    if (e) tell_time(x, ret_status);
+    return e;
+}
+
+enum err auth_request(struct auth *a, struct http_exchange *x, const struct buf *body,
+                      struct principal *ret, struct rpc_status *ret_status)
+{
+    const char *header = http_header(x, "Authorization");
+    if (http_header(x, AUTH_KEY_HEADER)) {
+        if (header)
+            return refuse(ret_status, ERR_INVALID,
+                          "either Authorization or " AUTH_KEY_HEADER ", not both");
+        return judge_key(a, x, body, ret, ret_status);
+    }
+    if (!header) return judge_cookie(a, x, ret, ret_status);
+    if (strncasecmp(header, "Bearer ", 7) != 0)
+        return refuse(ret_status, ERR_UNAUTHENTICATED,
+                      "Authorization must be: Bearer <access token>");
+    return judge_token(a, header + 7, ret, ret_status);
+}
+
+enum err auth_signed(struct auth *a, const struct signed_request *request, const char *peer,
+                     struct principal *ret, int64_t *ret_expires_s, struct rpc_status *ret_status)
+{
+    const struct api_keys_asked asked = {request, peer, true};
+    return api_keys_verify(a->api_keys, &asked, ret, ret_expires_s, ret_status);
 }

@@ -73,23 +73,28 @@ const char *calls_part(const struct calls *c, size_t index, struct rpc_client **
     return c->parts[index].name;
 }
 
-enum err calls_allowed(const struct contract_method *method, const struct principal *principal)
+static enum err is_allowed(enum caller caller, enum permission permission,
+                           const struct principal *principal)
 {
-    return calls_caller_allowed(method->caller, principal);
+    if (caller == CALLER_GUEST) return OK;
+    if (caller == CALLER_SERVICE) return ERR_NOT_FOUND;
+    if (principal->role == ROLE_GUEST) return ERR_UNAUTHENTICATED;
+    if (caller == CALLER_ADMIN && principal->role != ROLE_ADMIN) return ERR_DENIED;
+    return principal->permissions >> permission & 1 ? OK : ERR_DENIED;
 }
 
-enum err calls_caller_allowed(enum caller caller, const struct principal *principal)
+enum err calls_allowed(const struct contract_method *method, const struct principal *principal)
 {
-    switch (caller) {
-    case CALLER_GUEST:
-        return OK;
-    case CALLER_USER:
-        return principal->role == ROLE_GUEST ? ERR_UNAUTHENTICATED : OK;
-    case CALLER_ADMIN:
-        if (principal->role == ROLE_GUEST) return ERR_UNAUTHENTICATED;
-        return principal->role == ROLE_ADMIN ? OK : ERR_DENIED;
-    case CALLER_SERVICE:
-        return ERR_NOT_FOUND;
-    }
-    return ERR_DENIED;
+    return is_allowed(method->caller, method->permission, principal);
+}
+
+enum err calls_channel_allowed(enum caller caller, const struct principal *principal)
+{
+    return is_allowed(caller, PERMISSION_READ, principal);
+}
+
+const char *calls_denied_text(const struct principal *principal)
+{
+    return principal->key_id[0] ? "this key has not the permission that this needs"
+                                : "this is for administrators";
 }

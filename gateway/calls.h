@@ -24,12 +24,15 @@ size_t calls_count(const struct calls *c);
 const char *calls_part(const struct calls *c, size_t index, struct rpc_client **ret);
 
 /*
- * May this principal call this method here? OK, ERR_UNAUTHENTICATED (a guest), ERR_DENIED, or
- * ERR_NOT_FOUND for what is not public. The server checks again; this spares it the asking.
+ * May this principal call this method here? OK, ERR_UNAUTHENTICATED (a guest), ERR_DENIED (not an
+ * administrator, or a key without the permission), or ERR_NOT_FOUND for what is not public. The
+ * server checks again; this spares it the asking.
  */
 MUST_CHECK enum err calls_allowed(const struct contract_method *method,
                                   const struct principal *principal);
-/* The same for whatever the contract says a caller about: a channel. */
-MUST_CHECK enum err calls_caller_allowed(enum caller caller, const struct principal *principal);
+/* The same for a channel, whose events a key must be allowed to read. */
+MUST_CHECK enum err calls_channel_allowed(enum caller caller, const struct principal *principal);
+/* Why ERR_DENIED, for people. */
+const char *calls_denied_text(const struct principal *principal);
 
 #endif

@@ -57,13 +57,13 @@ static bool is_offered(struct work *w)
 
 /*
  * What is open to guests is open to who has a stale token or forgot the CSRF header: as a guest.
- * Who may not come in is a guest too, until he has been counted: *ret_refused, with its detail.
+ * Who may not come in is a guest too, until he has been counted: *ret_refused, with its status.
  */
-static bool identify(struct work *w, enum err *ret_refused, struct err_detail *detail)
+static bool identify(struct work *w, enum err *ret_refused, struct rpc_status *ret_status)
 {
-    enum err e = auth_request(w->rest->options.auth, w->x, &w->principal, detail);
+    enum err e = auth_request(w->rest->options.auth, w->x, &w->body, &w->principal, ret_status);
     bool refused = e == ERR_UNAUTHENTICATED || e == ERR_DENIED;
-    if (e && !refused) http_problem_text(w->x, e, "%s", detail->text);
+    if (e && !refused) http_problem(w->x, ret_status);
     if (refused) w->principal = principal_guest();
     *ret_refused = refused && w->route.method->caller != CALLER_GUEST ? e : OK;
     http_set_user(w->x, w->principal.user_id);
@@ -113,22 +113,25 @@ static bool count_call(struct work *w, int64_t cost)
     return !e;
 }
 
+static void refuse_caller(struct work *w, enum err e)
+{
+    http_problem_text(w->x, e, "%s",
+                      e == ERR_UNAUTHENTICATED ? "log in first: Authorization: Bearer <token>"
+                                               : calls_denied_text(&w->principal));
+}
+
 /* Who it is, whether he has called too often, and whether he may. */
 static bool authorize(struct work *w)
 {
-    struct err_detail detail = {0};
+    struct rpc_status status = {0};
     const struct contract_method *m = w->route.method;
-    enum err e;
-    if (!is_offered(w) || !identify(w, &e, &detail)) return false;
+    enum err refused, e;
+    if (!is_offered(w) || !identify(w, &refused, &status)) return false;
     if (!count_call(w, limits_by_items(m) ? 0 : 1)) return false;
-    if (!e) {
-        e = calls_allowed(m, &w->principal);
-        (void)err_set(&detail, e,
-                      e == ERR_UNAUTHENTICATED ? "log in first: Authorization: Bearer <token>"
-                                               : "this is for administrators");
-    }
-    if (e) http_problem_text(w->x, e, "%s", detail.text);
-    return !e;
+    e = refused ? OK : calls_allowed(m, &w->principal);
+    if (refused) http_problem(w->x, &status);
+    if (e) refuse_caller(w, e);
+    return !refused && !e;
 }
 
 static size_t body_max(const struct work *w)
@@ -328,6 +331,31 @@ static void answer_failure(struct work *w, const struct rpc_status *status)
     http_answer(w->x, err_http(status->err), PROBLEM_TYPE, text.data, text.size);
 }
 
+/* The member that is told once, or NULL. */
+static char *find_secret(const ProtobufCMessage *reply)
+{
+    const ProtobufCFieldDescriptor *field =
+        protobuf_c_message_descriptor_get_field_by_name(reply->descriptor, "secret");
+    if (!field || field->type != PROTOBUF_C_TYPE_STRING) return NULL;
+    return *(char **)((char *)reply + field->offset);
+}
+
+/* A repeat is answered with what is kept here; a secret is not kept. */
+static void keep_answer(struct work *w, const ProtobufCMessage *reply, const struct buf *text)
+{
+    const struct contract_method *m = w->route.method;
+    char *secret = find_secret(reply);
+    AUTO_BUF struct buf without;
+    buf_init(&without, REST_REPLY_MAX);
+    if (secret && secret[0]) {
+        secret[0] = 0;
+        if (json_write(reply, &without)) return; /* the claim runs out */
+        text = &without;
+    }
+    idempotency_end(w->rest->options.cache, &w->idempotency, OK, m->success, text->data,
+                    text->size);
+}
+
 static void answer_success(struct work *w, ProtobufCMessage *own_reply)
 {
     const struct contract_method *m = w->route.method;
@@ -335,13 +363,12 @@ static void answer_success(struct work *w, ProtobufCMessage *own_reply)
     buf_init(&text, REST_REPLY_MAX);
     cookies_write(w->x, m, own_reply, needs_tls(w));
     enum err e = json_write(own_reply, &text);
+    if (!e) keep_answer(w, own_reply, &text);
     protobuf_c_message_free_unpacked(own_reply, NULL);
-    if (e) { /* it has been done all the same: the key stays claimed */
+    if (e) /* it has been done all the same: the key stays claimed */
         http_problem_text(w->x, ERR_INTERNAL, "the answer is too large; ask for less");
-        return;
-    }
-    idempotency_end(w->rest->options.cache, &w->idempotency, OK, m->success, text.data, text.size);
-    http_answer(w->x, m->success, JSON_TYPE, text.data, text.size);
+    else
+        http_answer(w->x, m->success, JSON_TYPE, text.data, text.size);
 }
 
 static void call_and_answer(struct work *w)
@@ -383,6 +410,8 @@ static void handle_method(struct work *w)
     if (m->caller > CALLER_GUEST)
         http_set_cache(w->x, "no-store"); /* an answer for one pair of eyes */
     w->has_body = is_mutation(w) && strcmp(http_verb(w->x), "DELETE") != 0;
+    /* A key has signed the body. */
+    if (http_header(w->x, AUTH_KEY_HEADER) && w->has_body && !read_body(w)) return;
     if (!authorize(w) || !read_request(w) || !claim_key(w)) return;
     call_and_answer(w);
 }

@@ -28,6 +28,16 @@ const char *http_path(const struct http_exchange *x)
     return x->path;
 }
 
+const char *http_sent_verb(const struct http_exchange *x)
+{
+    return x->info->request_method;
+}
+
+const char *http_sent_path(const struct http_exchange *x)
+{
+    return x->info->request_uri;
+}
+
 const char *http_header(const struct http_exchange *x, const char *name)
 {
     for (int i = 0; i < x->info->num_headers; i++)

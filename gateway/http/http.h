@@ -45,6 +45,9 @@ struct http_settings {
 /* "GET"; HEAD arrives as GET and loses the body of its answer. */
 const char *http_verb(const struct http_exchange *x);
 const char *http_path(const struct http_exchange *x); /* decoded, without the query */
+/* As they came, for who signs them: the verb, also HEAD; the path with its escapes. */
+const char *http_sent_verb(const struct http_exchange *x);
+const char *http_sent_path(const struct http_exchange *x);
 const char *http_header(const struct http_exchange *x, const char *name); /* NULL: absent */
 /* The client's address: of who connected, or whom trusted proxies name in X-Forwarded-For. */
 const char *http_peer(const struct http_exchange *x);

@@ -66,10 +66,22 @@ static int64_t read_length(const char *text)
 /* What may stand once only: two of them could be read in two ways. */
 static bool stands_once(const char *name)
 {
-    static const char *const names[] = {"Host",          "Content-Length",   "Transfer-Encoding",
-                                        "Content-Type",  "Content-Encoding", "Cookie",
-                                        "Authorization", "Idempotency-Key",  "X-CSRF-Token",
-                                        "Expect",        "Origin",           "If-None-Match"};
+    static const char *const names[] = {"Host",
+                                        "Content-Length",
+                                        "Transfer-Encoding",
+                                        "Content-Type",
+                                        "Content-Encoding",
+                                        "Cookie",
+                                        "Authorization",
+                                        "Idempotency-Key",
+                                        "X-CSRF-Token",
+                                        "X-API-KEY",
+                                        "X-API-TIMESTAMP",
+                                        "X-API-RECV-WINDOW",
+                                        "X-API-SIGNATURE",
+                                        "Expect",
+                                        "Origin",
+                                        "If-None-Match"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         if (strcasecmp(name, names[i]) == 0) return true;
     return false;

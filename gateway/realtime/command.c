@@ -9,9 +9,11 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "base/network.h"
 #include "base/trace.h"
 #include "gateway.pb-c.h"
 
+#include <inttypes.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -271,6 +273,39 @@ static void call_part(struct work *w)
 
 /* ---- the gateway's own commands ---- */
 
+static enum err judge_token(struct work *w, const Gateway__AuthenticateRequest *request,
+                            struct principal *ret, int64_t *ret_expires_s,
+                            struct rpc_status *ret_status)
+{
+    enum err e = auth_token(w->session->commands->options.auth, request->token, ret, ret_expires_s);
+    *ret_status = (struct rpc_status){.err = e};
+    (void)snprintf(ret_status->message, sizeof ret_status->message, "%s",
+                   e == ERR_UNAUTHENTICATED ? "the access token is not valid; refresh it or log in"
+                                            : "sessions cannot be checked right now; try again");
+    return e;
+}
+
+static enum err judge_key(struct work *w, const Gateway__AuthenticateRequest *request,
+                          struct principal *ret, int64_t *ret_expires_s,
+                          struct rpc_status *ret_status)
+{
+    char timestamp[24], window[12];
+    (void)snprintf(timestamp, sizeof timestamp, "%" PRIu64, request->timestamp);
+    (void)snprintf(window, sizeof window, "%" PRIu32, request->recv_window);
+    const struct signed_request r = {
+        .method = SIGNATURE_WS_METHOD,
+        .path = SIGNATURE_WS_PATH,
+        .query = "",
+        .key_id = request->api_key,
+        .timestamp = timestamp,
+        .window = request->recv_window ? window : NULL,
+        .signature = request->signature,
+        .body = "",
+    };
+    return auth_signed(w->session->commands->options.auth, &r, w->session->peer, ret, ret_expires_s,
+                       ret_status);
+}
+
 static void run_authenticate(struct work *w)
 {
     struct command_session *s = w->session;
@@ -278,13 +313,15 @@ static void run_authenticate(struct work *w)
     Gateway__AuthenticateResponse response = GATEWAY__AUTHENTICATE_RESPONSE__INIT;
     Google__Protobuf__Timestamp expires = GOOGLE__PROTOBUF__TIMESTAMP__INIT;
     struct principal principal;
-    enum err e =
-        auth_token(s->commands->options.auth, request->token, &principal, &expires.seconds);
-    if (e == ERR_UNAUTHENTICATED) {
-        fail_text(w, e, "", "the access token is not valid; refresh it or log in");
-        return hub_close(s->connection, HUB_CLOSE_BAD_CREDENTIALS);
-    }
-    if (e) return fail_text(w, e, "", "sessions cannot be checked right now; try again");
+    struct rpc_status status;
+    if (!request->token[0] == !request->api_key[0])
+        return fail_text(w, ERR_INVALID, "", "token: is required, or apiKey and its signature");
+    enum err e = (request->token[0] ? judge_token : judge_key)(w, request, &principal,
+                                                               &expires.seconds, &status);
+    if (e) fail(s->connection, &w->asked, &status);
+    if (e == ERR_UNAUTHENTICATED || e == ERR_DENIED)
+        hub_close(s->connection, HUB_CLOSE_BAD_CREDENTIALS);
+    if (e) return;
     if (s->principal.user_id[0] && strcmp(s->principal.user_id, principal.user_id) != 0)
         return fail_text(w, ERR_PRECONDITION, "other_user",
                          "this connection speaks for another user; open a new one");
@@ -310,7 +347,7 @@ static bool read_channels(struct work *w, char *const *names, size_t count,
         }
         enum err e = ret[i].caller > s->policy->caller_max
                          ? ERR_NOT_FOUND
-                         : calls_caller_allowed(ret[i].caller, &s->principal);
+                         : calls_channel_allowed(ret[i].caller, &s->principal);
         if (!e) continue;
         fail_text(w, e, "",
                   e == ERR_UNAUTHENTICATED ? "authenticate first, for %s"
@@ -455,7 +492,7 @@ static bool authorize(struct work *w)
     else if (e == ERR_UNAUTHENTICATED)
         fail_text(w, e, "", "authenticate first");
     else if (e)
-        fail_text(w, e, "", "this is for administrators");
+        fail_text(w, e, "", "%s", calls_denied_text(&s->principal));
     return !e;
 }
 

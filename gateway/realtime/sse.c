@@ -115,7 +115,7 @@ static bool read_channels(struct stream *s, const Gateway__StreamRequest *reques
         }
         enum err e = c->caller > http_policy(s->x)->caller_max
                          ? ERR_NOT_FOUND
-                         : calls_caller_allowed(c->caller, s->principal);
+                         : calls_channel_allowed(c->caller, s->principal);
         if (!e) continue;
         refuse_channel(s, e, c->name, request->last_event_id[0]);
         return false;

@@ -81,7 +81,7 @@ def security(method) -> list:
         return []
     if method.permission == "NONE":
         return [{"bearer": []}]
-    return [{"bearer": []}, {"apiKey": []}]
+    return [{"bearer": []}, {"apiKey": [], "apiTimestamp": [], "apiSignature": []}]
 
 
 def parameters(contract, method) -> list:
@@ -180,7 +180,7 @@ def components_of(contract, roots) -> dict:
 def security_schemes(asyncapi: bool = False) -> dict:
     if not asyncapi:
         return SECURITY
-    return {"bearer": SECURITY["bearer"] | {"description": "The access token: in the command authenticate; of the "
+    return {"bearer": SECURITY["bearer"] | {"description": "The access token: in the command authenticate, which takes a key's signature too; of the "
                                                            "stream, in the header Authorization."}}
 
 
@@ -354,6 +354,11 @@ SECURITY = {
     "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT",
                "description": "The accessToken of POST /api/v1/auth/login."},
     "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-KEY",
-               "description": "For bots: the key's id. With it goes a signature over method, path, query, body and "
-                              "timestamp."},
+               "description": "For bots: the id of a key of POST /api/v1/api-keys. Timestamp and signature go with it."},
+    "apiTimestamp": {"type": "apiKey", "in": "header", "name": "X-API-TIMESTAMP",
+                     "description": "When it was signed: milliseconds since 1970. The request is good for 5 seconds, or "
+                                    "for the milliseconds in the header X-API-RECV-WINDOW (at most 60000)."},
+    "apiSignature": {"type": "apiKey", "in": "header", "name": "X-API-SIGNATURE",
+                     "description": "HMAC-SHA256 in hex, or Ed25519 in base64, over seven lines: method, path, query, "
+                                    "key id, timestamp, receive window, and the SHA-256 of the body in hex."},
 }

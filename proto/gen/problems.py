@@ -3,6 +3,10 @@
 from gen.check import SHARED
 
 
+# What may be wrong with a request that an API key signed.
+KEY_CODES = ("bad_signature", "timestamp_out_of_window", "replayed", "invalid_api_key", "ip_not_allowed")
+
+
 def method_problems(contract, method) -> list:
     """Sorted by status; the method's own before what others have too."""
     own = [contract.problem(method.package, code) for code in method.problems]
@@ -16,6 +20,8 @@ def shared_codes(method):
         yield "invalid_argument"
     if method.caller != "GUEST":
         yield from ("unauthenticated", "permission_denied")
+    if method.permission != "NONE":
+        yield from KEY_CODES
     if method.path_params:
         yield "not_found"
     if takes_key(method):

@@ -22,8 +22,9 @@
 #define API_KEY_NETWORK_MAX   49 /* bytes of the longest IPv6 address with its prefix */
 #define API_KEY_NETWORKS_SIZE (API_KEY_NETWORKS_MAX * (API_KEY_NETWORK_MAX + 1))
 #define API_KEY_TIER_MAX      15
-#define API_KEY_SECRET_SIZE   64 /* hex digits of 256 random bits; they are the HMAC's key as text \
-                                  */
+#define API_KEY_SECRET_SIZE                                                                        \
+    64 /* hex digits of 256 random bits; they are the HMAC's key as text                           \
+        */
 #define API_KEY_VERIFIER_MAX (API_KEY_SECRET_SIZE + CRYPT_SEAL_SIZE)
 
 enum api_key_kind { API_KEY_HMAC = 1, API_KEY_ED25519 = 2 };

@@ -238,10 +238,12 @@ static void handle_request(void *context, struct http_exchange *x)
 {
     (void)context;
     struct principal principal;
-    struct err_detail detail = {""};
-    enum err e = auth_request(host.auth, x, &principal, &detail);
+    struct rpc_status status;
+    AUTO_BUF struct buf body;
+    buf_init(&body, 1);
+    enum err e = auth_request(host.auth, x, &body, &principal, &status);
     if (e)
-        http_problem_text(x, e, "%s", detail.text);
+        http_problem(x, &status);
     else if (strcmp(http_path(x), "/api/v1/stream") == 0)
         sse_handle(host.sse, x, &principal);
     else

@@ -294,12 +294,14 @@ static enum err judge_request(struct context *c, const char *verb, const char *c
                               struct principal *ret)
 {
     struct request r;
-    struct err_detail detail = {0};
+    struct rpc_status status;
+    AUTO_BUF struct buf body;
+    buf_init(&body, 1);
     request_init(&r);
     r.exchange.verb = verb;
     for (size_t i = 0; headers[i]; i += 2)
         request_add(&r, headers[i], headers[i + 1]);
-    return auth_request(c->auth, &r.exchange, ret, &detail);
+    return auth_request(c->auth, &r.exchange, &body, ret, &status);
 }
 
 static void a_request_says_who_it_is_by_header_or_cookie(void **state)
