@@ -253,8 +253,10 @@ static void handle_request(void *context, struct http_exchange *x)
 static void start_listener(unsigned i)
 {
     static const struct listener_policy policies[LISTENERS] = {
-        {"main", CALLER_ADMIN, NULL, false},    {"nervous", CALLER_ADMIN, NULL, true},
-        {"login", CALLER_USER, "auth.*,authenticate,help,ping", false}, {"guest", CALLER_GUEST, NULL, false},
+        {"main", CALLER_ADMIN, NULL, false},
+        {"nervous", CALLER_ADMIN, NULL, true},
+        {"login", CALLER_USER, "auth.*,authenticate,help,ping", false},
+        {"guest", CALLER_GUEST, NULL, false},
         {"rest", CALLER_ADMIN, NULL, false},
     };
     struct err_detail detail = {""};
