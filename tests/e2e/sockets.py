@@ -25,7 +25,7 @@ class Socket:
     """A WebSocket connection: commands by msgId, events as they come (python3-websocket)."""
 
     def __init__(self, url, user=None, headers=None):
-        self.ws = websocket.create_connection(url, timeout=TIMEOUT_S, header=headers)
+        self.ws = websocket.create_connection(url, timeout=TIMEOUT_S, header=headers or [])
         self.number, self.events, self.pieces = 0, [], {}
         if user:
             self.command("authenticate", token=user.token)
