@@ -10,9 +10,12 @@
 #include "listener.h"
 #include "policy.h"
 #include "rate_limits.h"
+#include "reactor.h"
 #include "rest.h"
+#include "roster.h"
 #include "settings.h"
 #include "sse.h"
+#include "workers.h"
 #include "ws.h"
 
 #include <stdatomic.h>
@@ -39,11 +42,11 @@ static const struct config_key keys[] = {
     THREADS_KEY("threads", "32"),
     POLICY_KEYS("rest", "admin", ""),
     PORT_KEY("main_port", "8332", "WebSocket commands"),
-    THREADS_KEY("main_threads", "128"),
+    THREADS_KEY("main_threads", "16"),
     POLICY_KEYS("main", "admin", ""),
     POLICY_AUTHENTICATE_KEY("main", "true"),
     PORT_KEY("login_port", "8331", "WebSocket: register, log in, refresh only"),
-    THREADS_KEY("login_threads", "16"),
+    THREADS_KEY("login_threads", "8"),
     POLICY_KEYS("login", "user", "auth.*,authenticate,help,ping"),
     POLICY_AUTHENTICATE_KEY("login", "false"),
     PORT_KEY("guest_port", "8334", "REST and WebSocket for guests only"),
@@ -65,8 +68,14 @@ static const struct config_key keys[] = {
      "bytes that may wait for one connection; beyond it is closed", false},
     {"gateway.connections_max", CONFIG_INT, "10000", 1, 100000, "WebSocket and SSE connections",
      false},
-    {"gateway.sse_max", CONFIG_INT, "16", 1, 20000, "SSE streams; each holds a thread of threads",
+    {"gateway.address_connections_max", CONFIG_INT, "200", 1, 100000,
+     "of them, from one client address", false},
+    {"gateway.user_connections_max", CONFIG_INT, "20", 1, 100000, "of them, of one user", false},
+    {"gateway.loops", CONFIG_INT, "0", 0, REACTOR_LOOPS_MAX,
+     "threads that read and write WebSocket and SSE connections; 0: one per processor, at most 4",
      false},
+    {"gateway.workers", CONFIG_INT, "8", 1, WORKERS_MAX,
+     "threads that carry out WebSocket commands, as far as those may block", false},
     RATE_KEY("default", "100/1m",
              "calls of a user, or a guest's address, that no other rate counts"),
     RATE_KEY("login", "5/15m", "logins of an address"),
@@ -126,6 +135,9 @@ struct gateway {
     struct hub *hub;
     struct feed *feed;
     struct commands *commands;
+    struct roster *roster;
+    struct reactor *reactor;
+    struct workers *workers;
     struct ws_front *ws;
     struct sse *sse;
     struct rest *rest;
@@ -218,36 +230,57 @@ static enum err write_ports(const struct gateway *g, const struct part_env *env,
     return OK;
 }
 
+/* The threads of what stays connected. */
+static enum err start_threads(struct gateway *g, const struct config *c)
+{
+    struct roster_options roster = {
+        .address_max = (size_t)config_int(c, "gateway.address_connections_max"),
+        .user_max = (size_t)config_int(c, "gateway.user_connections_max"),
+    };
+    enum err e = roster_new(&roster, &g->roster);
+    if (!e) e = reactor_new((unsigned)config_int(c, "gateway.loops"), &g->reactor);
+    if (!e) e = workers_new((unsigned)config_int(c, "gateway.workers"), &g->workers);
+    return e;
+}
+
+static enum err start_fronts(struct gateway *g, const struct config *c)
+{
+    size_t queue_bytes = (size_t)config_int(c, "gateway.queue_bytes");
+    struct commands_options commands = {.calls = g->calls,
+                                        .auth = g->auth,
+                                        .limits = g->limits,
+                                        .hub = g->hub,
+                                        .feed = g->feed,
+                                        .request_ms = config_int(c, "gateway.request_ms")};
+    enum err e = commands_new(&commands, &g->commands);
+    if (e) return e;
+    struct ws_options ws = {.hub = g->hub,
+                            .commands = g->commands,
+                            .roster = g->roster,
+                            .reactor = g->reactor,
+                            .workers = g->workers,
+                            .queue_bytes = queue_bytes};
+    struct sse_options sse = {.hub = g->hub,
+                              .feed = g->feed,
+                              .auth = g->auth,
+                              .roster = g->roster,
+                              .reactor = g->reactor,
+                              .workers = g->workers,
+                              .queue_bytes = queue_bytes};
+    e = ws_front_new(&ws, &g->ws);
+    return e ? e : sse_new(&sse, &g->sse);
+}
+
 /* Everything that stays connected. */
 static enum err start_realtime(struct gateway *g, const struct part_env *env,
                                struct err_detail *detail)
 {
-    const struct config *c = env->config;
-    size_t queue_bytes = (size_t)config_int(c, "gateway.queue_bytes");
+    size_t queue_bytes = (size_t)config_int(env->config, "gateway.queue_bytes");
     struct feed_options feed = {
         .env = env, .calls = g->calls, .hub = g->hub, .queue_bytes = queue_bytes};
     enum err e = feed_new(&feed, &g->feed, detail);
-    if (!e)
-        e = commands_new(
-            &(struct commands_options){.calls = g->calls,
-                                       .auth = g->auth,
-                                       .limits = g->limits,
-                                       .hub = g->hub,
-                                       .feed = g->feed,
-                                       .request_ms = config_int(c, "gateway.request_ms")},
-            &g->commands);
-    if (!e)
-        e = ws_front_new(&(struct ws_options){.hub = g->hub,
-                                              .commands = g->commands,
-                                              .queue_bytes = queue_bytes},
-                         &g->ws);
-    if (!e)
-        e = sse_new(&(struct sse_options){.hub = g->hub,
-                                          .feed = g->feed,
-                                          .auth = g->auth,
-                                          .streams_max = (unsigned)config_int(c, "gateway.sse_max"),
-                                          .queue_bytes = queue_bytes},
-                    &g->sse);
+    if (!e) e = start_threads(g, env->config);
+    if (!e) e = start_fronts(g, env->config);
     return e;
 }
 
@@ -285,6 +318,9 @@ static void gateway_stop(void *part, int64_t grace_ms)
         listener_begin_stop(g->listeners[i], grace_ms);
     for (unsigned i = 0; i < LISTENERS; i++)
         listener_stop(g->listeners[i]);
+    reactor_free(g->reactor); /* waits for the last of them */
+    workers_free(g->workers);
+    roster_free(g->roster);
     ws_front_free(g->ws);
     sse_free(g->sse);
     commands_free(g->commands);

@@ -61,11 +61,6 @@ const char *http_request_id(const struct http_exchange *x)
     return x->request_id;
 }
 
-int http_socket(const struct http_exchange *x)
-{
-    return x->socket;
-}
-
 struct trace http_trace(const struct http_exchange *x)
 {
     return x->trace;
@@ -258,6 +253,14 @@ static const char *allowed_origin(const struct http_exchange *x)
         at += item;
     }
     return NULL;
+}
+
+bool http_origin_allowed(const struct http_exchange *x)
+{
+    const char *origin = http_header(x, "Origin"), *host = http_header(x, "Host");
+    if (!origin || allowed_origin(x)) return true;
+    const char *at = strstr(origin, "://");
+    return at && host && strcasecmp(at + 3, host) == 0;
 }
 
 static void add_cors(struct http_exchange *x, struct buf *out)
@@ -470,10 +473,5 @@ bool http_stream_begin(struct http_exchange *x, const char *content_type)
     mg_disable_connection_keep_alive(x->connection);
     add_head(x, &out, 200, content_type);
     (void)buf_add_text(&out, "Cache-Control: no-store\r\nX-Accel-Buffering: no\r\n\r\n");
-    return !out.error && http_stream_write(x, out.data, out.size) && !x->head;
-}
-
-bool http_stream_write(struct http_exchange *x, const void *data, size_t size)
-{
-    return write_all(x, data, size);
+    return !out.error && write_all(x, out.data, out.size) && !x->head;
 }

@@ -54,10 +54,11 @@ const char *http_peer(const struct http_exchange *x);
 /* A trusted proxy says that the client came over TLS (X-Forwarded-Proto: https). */
 bool http_is_tls(const struct http_exchange *x);
 const char *http_request_id(const struct http_exchange *x); /* 32 hex digits, ours */
-int http_socket(const struct http_exchange *x); /* the client's, to wait for; -1: not known */
 struct trace http_trace(const struct http_exchange *x);
 const struct listener_policy *http_policy(const struct http_exchange *x);
 const struct http_settings *http_settings(const struct http_exchange *x);
+/* Nobody's, one of the configured origins, or the host's own: a page of another may not connect. */
+bool http_origin_allowed(const struct http_exchange *x);
 /* Who it turned out to be: for the log line. */
 void http_set_user(struct http_exchange *x, const char *user_id);
 /* Monotonic: when the answer must have left. */
@@ -107,9 +108,15 @@ void http_problem_status(struct http_exchange *x, int status, const char *code, 
 void http_problem_write(const struct http_exchange *x, const struct rpc_status *status,
                         struct buf *ret);
 
-/* A stream (SSE): headers now, then pieces until false: the client has gone, or wanted no more
- * (HEAD). */
+/* The head of a stream (SSE); what follows is written by who takes the socket over. false: the
+ * client has gone, or wanted no more (HEAD). */
 bool http_stream_begin(struct http_exchange *x, const char *content_type);
-bool http_stream_write(struct http_exchange *x, const void *data, size_t size);
+/*
+ * For what stays connected: the client's socket, which no longer blocks, is now the caller's; the
+ * thread and civetweb are done with it when the handler returns. After the answer, and the last
+ * thing done with the exchange but http_set_user. Bytes that the client sent before it had the
+ * answer may be lost. -1: no descriptor is left, or the client has gone.
+ */
+int http_take_over(struct http_exchange *x);
 
 #endif

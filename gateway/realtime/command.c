@@ -35,7 +35,7 @@ struct asked {
 };
 
 struct running {
-    bool used;
+    struct running *next;
     struct command_session *session; /* held */
     struct asked asked;
 };
@@ -43,14 +43,15 @@ struct running {
 struct command_session {
     struct commands *commands;
     struct hub_connection *connection;
-    const struct listener_policy *policy;
-    char peer[ADDRESS_TEXT_SIZE];
+    struct member *member;
+    struct listener_policy policy;
     struct principal principal;
     int64_t auth_deadline_ms; /* monotonic; 0: none is needed, or it was met */
     int64_t expires_s, next_tick_ms;
     atomic_uint holds; /* the front's, and one per running command */
     pthread_mutex_t lock;
-    struct running running[COMMANDS_IN_FLIGHT]; /* under the lock */
+    struct running *running; /* under the lock, at most COMMANDS_IN_FLIGHT */
+    size_t running_count;
 };
 
 /* A command on its way. */
@@ -80,15 +81,15 @@ void commands_free(struct commands *c)
 /* ---- sessions ---- */
 
 enum err command_open(struct commands *commands, struct hub_connection *connection,
-                      const struct listener_policy *policy, const char *peer,
+                      struct member *member, const struct listener_policy *policy,
                       struct command_session **ret)
 {
     struct command_session *s = calloc(1, sizeof *s);
     if (!s) return ERR_NO_MEMORY;
     s->commands = commands;
     s->connection = hub_hold(connection);
-    s->policy = policy;
-    (void)snprintf(s->peer, sizeof s->peer, "%s", peer);
+    s->member = member;
+    s->policy = *policy;
     s->principal = principal_guest();
     if (policy->needs_auth) s->auth_deadline_ms = clock_mono_ms() + commands->options.auth_ms;
     atomic_init(&s->holds, 1);
@@ -105,11 +106,6 @@ void command_close(struct command_session *s)
     free(s);
 }
 
-const char *command_user(const struct command_session *s)
-{
-    return s->principal.user_id;
-}
-
 /* Is whoever authenticated still welcome? ERR_UNAUTHENTICATED, ERR_UNAVAILABLE: cannot be asked. */
 static enum err check_session(struct command_session *s)
 {
@@ -124,14 +120,15 @@ int64_t command_tick(struct command_session *s, int64_t now_ms)
         hub_close(s->connection, HUB_CLOSE_AUTH_TIMEOUT);
         s->auth_deadline_ms = 0;
     }
+    if (s->principal.role == ROLE_GUEST)
+        return s->auth_deadline_ms ? s->auth_deadline_ms : INT64_MAX;
     if (now_ms >= s->next_tick_ms) {
         /* The cache away is no reason to close: the next command asks again. */
         if (check_session(s) == ERR_UNAUTHENTICATED)
             hub_close(s->connection, HUB_CLOSE_BAD_CREDENTIALS);
         s->next_tick_ms = now_ms + s->commands->options.tick_ms;
     }
-    bool sooner = s->auth_deadline_ms && s->auth_deadline_ms < s->next_tick_ms;
-    return sooner ? s->auth_deadline_ms : s->next_tick_ms;
+    return s->next_tick_ms;
 }
 
 /* ---- answers ---- */
@@ -216,27 +213,48 @@ static void succeed_message(struct hub_connection *c, const struct asked *a,
 
 /* ---- calls to the parts ---- */
 
+/* NULL: the error is answered. */
 static struct running *claim(struct work *w)
 {
     struct command_session *s = w->session;
-    struct running *claimed = NULL;
+    struct running *claimed = malloc(sizeof *claimed);
+    if (!claimed) {
+        fail_text(w, ERR_NO_MEMORY, "", "out of memory");
+        return NULL;
+    }
     bool duplicate = false;
     (void)pthread_mutex_lock(&s->lock);
-    for (size_t i = 0; i < COMMANDS_IN_FLIGHT && !duplicate; i++) {
-        struct running *r = &s->running[i];
-        duplicate = r->used && strcmp(r->asked.msg_id, w->asked.msg_id) == 0;
-        if (!r->used && !claimed) claimed = r;
+    for (const struct running *r = s->running; r && !duplicate; r = r->next)
+        duplicate = strcmp(r->asked.msg_id, w->asked.msg_id) == 0;
+    bool full = s->running_count == COMMANDS_IN_FLIGHT;
+    if (!duplicate && !full) {
+        *claimed = (struct running){s->running, s, w->asked};
+        s->running = claimed;
+        s->running_count++;
+        atomic_fetch_add(&s->holds, 1);
     }
-    if (duplicate) claimed = NULL;
-    if (claimed) *claimed = (struct running){true, s, w->asked};
     (void)pthread_mutex_unlock(&s->lock);
-    if (claimed) atomic_fetch_add(&s->holds, 1);
+    if (!duplicate && !full) return claimed;
+    free(claimed);
     if (duplicate)
         fail_text(w, ERR_CONFLICT, "duplicate_msg_id", "a command with this msgId still runs");
-    else if (!claimed)
+    else
         fail_text(w, ERR_EXHAUSTED, "too_many_commands",
                   "%d commands still run; wait for an answer", COMMANDS_IN_FLIGHT);
-    return claimed;
+    return NULL;
+}
+
+/* It runs no more: its msgId is free again. */
+static void unclaim(struct command_session *s, struct running *own_running)
+{
+    (void)pthread_mutex_lock(&s->lock);
+    struct running **at = &s->running;
+    while (*at != own_running)
+        at = &(*at)->next;
+    *at = own_running->next;
+    s->running_count--;
+    (void)pthread_mutex_unlock(&s->lock);
+    free(own_running);
 }
 
 static void on_reply(void *arg, ProtobufCMessage *own_reply, const struct rpc_status *status)
@@ -244,9 +262,7 @@ static void on_reply(void *arg, ProtobufCMessage *own_reply, const struct rpc_st
     struct running *r = arg;
     struct command_session *s = r->session;
     struct asked asked = r->asked;
-    (void)pthread_mutex_lock(&s->lock);
-    r->used = false; /* before the answer leaves: then the msgId is free again */
-    (void)pthread_mutex_unlock(&s->lock);
+    unclaim(s, r); /* before the answer leaves */
     if (own_reply)
         succeed_message(s->connection, &asked, own_reply);
     else
@@ -302,8 +318,8 @@ static enum err judge_key(struct work *w, const Gateway__AuthenticateRequest *re
         .signature = request->signature,
         .body = "",
     };
-    return auth_signed(w->session->commands->options.auth, &r, w->session->peer, ret, ret_expires_s,
-                       ret_status);
+    return auth_signed(w->session->commands->options.auth, &r, w->session->member->address, ret,
+                       ret_expires_s, ret_status);
 }
 
 static void run_authenticate(struct work *w)
@@ -325,9 +341,14 @@ static void run_authenticate(struct work *w)
     if (s->principal.user_id[0] && strcmp(s->principal.user_id, principal.user_id) != 0)
         return fail_text(w, ERR_PRECONDITION, "other_user",
                          "this connection speaks for another user; open a new one");
+    if (roster_name(s->member, principal.user_id)) {
+        fail_text(w, ERR_EXHAUSTED, "too_many_connections", "close one of your other connections");
+        return hub_close(s->connection, HUB_CLOSE_CROWDED);
+    }
     s->principal = principal;
     s->expires_s = expires.seconds;
     s->auth_deadline_ms = 0;
+    s->next_tick_ms = clock_mono_ms() + s->commands->options.tick_ms;
     (void)snprintf(w->asked.user_id, sizeof w->asked.user_id, "%s", principal.user_id);
     response.user_id = principal.user_id;
     response.expires_at = &expires;
@@ -345,7 +366,7 @@ static bool read_channels(struct work *w, char *const *names, size_t count,
             fail_text(w, ERR_INVALID, "invalid_channel", "%s", detail.text);
             return false;
         }
-        enum err e = ret[i].caller > s->policy->caller_max
+        enum err e = ret[i].caller > s->policy.caller_max
                          ? ERR_NOT_FOUND
                          : calls_channel_allowed(ret[i].caller, &s->principal);
         if (!e) continue;
@@ -462,7 +483,8 @@ static size_t find_own(const char *command)
 static enum err ask_limits(struct work *w, unsigned class, int64_t cost, struct limits_verdict *ret)
 {
     const struct command_session *s = w->session;
-    const struct limits_caller caller = {s->peer, s->principal.user_id, s->principal.tier};
+    const struct limits_caller caller = {s->member->address, s->principal.user_id,
+                                         s->principal.tier};
     return limits_count(s->commands->options.limits, &caller, class, cost, ret);
 }
 
@@ -525,7 +547,7 @@ static void run(struct work *w, const char *params)
 {
     w->method = contract_command(w->asked.command);
     size_t index = find_own(w->asked.command);
-    bool offered = w->method && is_offered(w->session->policy, w->method);
+    bool offered = w->method && is_offered(&w->session->policy, w->method);
     if (!offered && !count(w, RATE_DEFAULT, 1)) return;
     if (!w->method)
         return fail_text(w, ERR_NOT_FOUND, "unknown_command", "there is no such command; see help");
@@ -546,7 +568,7 @@ void command_text(struct command_session *s, const char *text, size_t size)
     struct work w = {.session = s};
     enum err e = command_message_read(text, size, &message, &detail);
     w.asked = (struct asked){
-        .listener = s->policy->name, .trace = trace_new(), .begin_us = clock_mono_us()};
+        .listener = s->policy.name, .trace = trace_new(), .begin_us = clock_mono_us()};
     memcpy(w.asked.command, message.command, sizeof w.asked.command);
     memcpy(w.asked.msg_id, message.msg_id, sizeof w.asked.msg_id);
     (void)snprintf(w.asked.user_id, sizeof w.asked.user_id, "%s", s->principal.user_id);

@@ -21,6 +21,7 @@
 #include "hub.h"
 #include "listener.h"
 #include "rate_limits.h"
+#include "roster.h"
 
 #define COMMANDS_IN_FLIGHT 32
 #define COMMAND_AUTH_MS    10000 /* to authenticate in, where the listener needs it */
@@ -45,9 +46,10 @@ void commands_free(struct commands *c);
 /* What one connection says. Its functions are called by one thread at a time. */
 struct command_session;
 
-/* The connection is held, the policy borrowed; peer is the client's address. ERR_NO_MEMORY. */
+/* The connection is held, the policy copied; the member, which is told who authenticated, is
+ * borrowed until command_close. ERR_NO_MEMORY. */
 MUST_CHECK enum err command_open(struct commands *commands, struct hub_connection *connection,
-                                 const struct listener_policy *policy, const char *peer,
+                                 struct member *member, const struct listener_policy *policy,
                                  struct command_session **ret);
 /* Answers to what still runs go nowhere. Accepts NULL. */
 void command_close(struct command_session *s);
@@ -55,9 +57,8 @@ void command_close(struct command_session *s);
 /* One message. Blocks for authenticate (on the cache, seldom on users), else on the cache only. */
 void command_text(struct command_session *s, const char *text, size_t size);
 
-/* Looks after the session and returns the monotonic time of the next look. Blocks on the cache. */
+/* Looks after the session if it is time to, and returns the monotonic time of the next look:
+ * INT64_MAX for a guest that need not authenticate. Blocks on the cache. */
 int64_t command_tick(struct command_session *s, int64_t now_ms);
-
-const char *command_user(const struct command_session *s); /* "" for a guest */
 
 #endif

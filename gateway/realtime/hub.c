@@ -410,6 +410,16 @@ struct hub_taken hub_take(struct hub_connection *c, int64_t deadline_ms)
     return taken;
 }
 
+void hub_look(struct hub_connection *c, size_t *ret_channels, size_t *ret_queued_bytes)
+{
+    (void)pthread_rwlock_rdlock(&c->hub->lock);
+    *ret_channels = c->subscription_count;
+    (void)pthread_rwlock_unlock(&c->hub->lock);
+    (void)pthread_mutex_lock(&c->lock);
+    *ret_queued_bytes = c->queued_bytes;
+    (void)pthread_mutex_unlock(&c->lock);
+}
+
 void hub_stats(struct hub *h, struct hub_stats *ret)
 {
     (void)pthread_rwlock_rdlock(&h->lock);

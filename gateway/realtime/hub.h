@@ -39,6 +39,7 @@ enum hub_close {
     HUB_CLOSE_AUTH_TIMEOUT = 4001,
     HUB_CLOSE_BAD_CREDENTIALS = 4003,
     HUB_CLOSE_SLOW = 4008,
+    HUB_CLOSE_CROWDED = 4009,
 };
 
 /* A finished message: immutable, counted. Answers have no event: topic and type are "". */
@@ -122,6 +123,9 @@ struct hub_taken {
     uint64_t epoch, seq;
 };
 struct hub_taken hub_take(struct hub_connection *c, int64_t deadline_ms);
+
+/* How many channels it listens to, and the bytes that wait for it. */
+void hub_look(struct hub_connection *c, size_t *ret_channels, size_t *ret_queued_bytes);
 
 struct hub_stats {
     size_t connections, channels, subscriptions, queued_bytes;

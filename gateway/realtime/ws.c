@@ -1,4 +1,4 @@
-/* The handshake, and one connection's life: what to write, what to wait for, what was read. */
+/* The handshake, and one connection's turns: what was read, what to write, when to look again. */
 #include "ws.h"
 
 #include "exchange.h"
@@ -6,41 +6,53 @@
 #include "ws_parser.h"
 
 #include "base/clock.h"
-#include "base/metrics.h"
 
 #include <errno.h>
 #include <openssl/evp.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #define READ_SIZE  8192
-#define BURST      8            /* writes before the client is read again */
+#define BURST      8            /* reads, and writes, before another connection has its turn */
 #define SEND_BYTES (128 * 1024) /* in the kernel, which would let it grow to megabytes */
 #define KEY_SIZE   24           /* of Sec-WebSocket-Key: 16 bytes in base64 */
 
 struct ws_front {
     struct ws_options options;
-    struct gauge *gauge;
+    atomic_uint opened; /* ever: so that no two look at their clocks at the same time */
 };
 
 struct connection {
+    struct reactor_source source; /* first: where it is, the connection is */
     struct ws_front *front;
-    int fd, wake_fd;
+    struct member member;
     struct hub_connection *hub;
     struct command_session *session;
     struct ws_parser parser;
-
     struct ws_out out;
 
-    enum { OPEN, CLOSING, CLOSED, GONE } state; /* CLOSING: our close is out; CLOSED: both are */
+    /* CLOSING: our close is out; CLOSED: both are; DEAF: what still comes is thrown away. */
+    enum { OPEN, CLOSING, CLOSED, DEAF, GONE } state;
+    bool readable, writable;
     int64_t heard_ms, ping_at_ms;
     int64_t end_ms; /* 0, or when a close is no longer waited for */
+    int code;       /* our verdict; 0: none */
+    unsigned number;
+
+    struct actor actor; /* the workers' side */
+    struct job tick;
+    atomic_bool ticking;
+    atomic_int_least64_t tick_at_ms;
+    atomic_size_t waiting, waiting_bytes; /* messages, not yet done */
+};
+
+struct message {
+    struct job job; /* first */
+    size_t size;
+    char text[];
 };
 
 enum err ws_front_new(const struct ws_options *options, struct ws_front **ret)
@@ -50,8 +62,7 @@ enum err ws_front_new(const struct ws_options *options, struct ws_front **ret)
     front->options = *options;
     if (!front->options.ping_ms) front->options.ping_ms = WS_PING_MS;
     if (!front->options.dead_ms) front->options.dead_ms = WS_DEAD_MS;
-    front->gauge = metrics_gauge("tradepost_gateway_connections", "Clients that stay connected.",
-                                 "kind=\"websocket\"");
+    atomic_init(&front->opened, 0);
     *ret = front;
     return OK;
 }
@@ -59,6 +70,52 @@ enum err ws_front_new(const struct ws_options *options, struct ws_front **ret)
 void ws_front_free(struct ws_front *front)
 {
     free(front);
+}
+
+/* ---- what the workers do ---- */
+
+static struct connection *of_actor(struct actor *a)
+{
+    return (struct connection *)((char *)a - offsetof(struct connection, actor));
+}
+
+static void post(struct connection *c, struct job *job)
+{
+    reactor_hold(&c->source);
+    workers_post(c->front->options.workers, &c->actor, job);
+}
+
+/* A connection that was full, or is to be looked after at another time, has to know. */
+static void on_job(struct actor *a, struct job *own_job)
+{
+    struct connection *c = of_actor(a);
+    bool wake = own_job == &c->tick;
+    if (!wake) {
+        struct message *m = (struct message *)own_job;
+        size_t size = m->size;
+        command_text(c->session, m->text, size);
+        free(m);
+        wake = atomic_fetch_sub(&c->waiting, 1) >= WS_WAITING_MAX;
+        wake = atomic_fetch_sub(&c->waiting_bytes, size) >= WS_MESSAGE_MAX || wake;
+    }
+    int64_t tick_at_ms = command_tick(c->session, clock_mono_ms());
+    wake = atomic_exchange(&c->tick_at_ms, tick_at_ms) != tick_at_ms || wake;
+    if (own_job == &c->tick) atomic_store(&c->ticking, false);
+    if (wake) reactor_wake(&c->source);
+}
+
+static void on_done(struct actor *a)
+{
+    reactor_release(&of_actor(a)->source);
+}
+
+static const struct actor_ops actor_ops = {on_job, on_done};
+
+/* May another message wait? */
+static bool has_room(struct connection *c)
+{
+    return atomic_load(&c->waiting) < WS_WAITING_MAX &&
+           atomic_load(&c->waiting_bytes) < WS_MESSAGE_MAX;
 }
 
 /* ---- writing ---- */
@@ -82,6 +139,8 @@ static const char *words_of(int code)
         return "bad credentials";
     case HUB_CLOSE_SLOW:
         return "too slow";
+    case HUB_CLOSE_CROWDED:
+        return "too many connections";
     default:
         return "";
     }
@@ -89,8 +148,12 @@ static const char *words_of(int code)
 
 static void say_close(struct connection *c, int code)
 {
-    char payload[2 + 32] = {(char)(code >> 8), (char)code};
+    char payload[2 + 64] = {(char)(code >> 8), (char)code};
     int size = snprintf(payload + 2, sizeof payload - 2, "%s", words_of(code));
+    if (code == HUB_CLOSE_GOING_AWAY && c->code)
+        size = snprintf(
+            payload + 2, sizeof payload - 2, "going away; retry in %d ms",
+            (int)(WS_RETRY_MIN_MS + reactor_spread(c->number, WS_RETRY_MAX_MS - WS_RETRY_MIN_MS)));
     ws_out_forget(&c->out);
     ws_out_add_control(&c->out, WS_CLOSE, payload, code ? 2 + (size_t)size : 0);
 }
@@ -104,28 +167,33 @@ static void begin_close(struct connection *c, int code)
     if (!c->end_ms) c->end_ms = clock_mono_ms() + WS_CLOSE_MS;
 }
 
+static void give_verdict(struct connection *c, int code)
+{
+    if (c->state == OPEN) c->code = code;
+    begin_close(c, code);
+}
+
 /* Takes what fits from the queue; its verdict when nothing is left to be written before it. */
 static void fill(struct connection *c)
 {
     while (c->state == OPEN && ws_out_has_room(&c->out)) {
         struct hub_taken taken = hub_take(c->hub, 0);
-        if (taken.close && ws_out_is_empty(&c->out)) begin_close(c, taken.close);
+        if (taken.close && ws_out_is_empty(&c->out)) give_verdict(c, taken.close);
         if (!taken.frame) return;
         ws_out_add(&c->out, taken.frame);
     }
 }
 
-/* Writes what it can. true: there is more, and it waits for the socket. */
-static bool flush(struct connection *c)
+static void flush(struct connection *c)
 {
     for (int i = 0; i < BURST; i++) {
         fill(c);
-        if (ws_out_is_empty(&c->out)) return false;
-        int progress = ws_out_push(&c->out, c->fd);
+        if (ws_out_is_empty(&c->out) || !c->writable) return;
+        int progress = ws_out_push(&c->out, c->source.fd);
         if (progress < 0) c->state = GONE;
-        if (progress <= 0) return true;
+        if (progress <= 0) c->writable = false;
     }
-    return true;
+    reactor_wake(&c->source);
 }
 
 /* ---- reading ---- */
@@ -137,16 +205,29 @@ static void close_both(struct connection *c, int code)
     c->state = CLOSED;
 }
 
+static void pass_on(struct connection *c, const struct ws_event *event)
+{
+    struct message *m = malloc(sizeof *m + event->size);
+    if (!m) return give_verdict(c, HUB_CLOSE_INTERNAL);
+    m->size = event->size;
+    memcpy(m->text, event->data, event->size);
+    atomic_fetch_add(&c->waiting, 1);
+    atomic_fetch_add(&c->waiting_bytes, m->size);
+    post(c, &m->job);
+}
+
 static void handle(struct connection *c, const struct ws_event *event)
 {
     switch (event->kind) {
-    case WS_GOT_CLOSE: /* answered with its own code; or it is the answer to ours */
     case WS_REFUSED:
+        if (c->state == OPEN) c->code = event->code;
+        return close_both(c, event->code);
+    case WS_GOT_CLOSE: /* answered with its own code; or it is the answer to ours */
         return close_both(c, event->code);
     case WS_GOT_BINARY:
-        return begin_close(c, HUB_CLOSE_UNSUPPORTED);
+        return give_verdict(c, HUB_CLOSE_UNSUPPORTED);
     case WS_GOT_TEXT:
-        if (c->state == OPEN) command_text(c->session, event->data, event->size);
+        if (c->state == OPEN) pass_on(c, event);
         return;
     case WS_GOT_PING:
         if (c->state == OPEN) ws_out_add_control(&c->out, WS_PONG, event->data, event->size);
@@ -157,6 +238,7 @@ static void handle(struct connection *c, const struct ws_event *event)
     }
 }
 
+/* Nothing behind a close is looked at. */
 static void parse(struct connection *c, const uint8_t *at, const uint8_t *end)
 {
     while (c->state == OPEN || c->state == CLOSING) {
@@ -166,27 +248,47 @@ static void parse(struct connection *c, const uint8_t *at, const uint8_t *end)
     }
 }
 
-static void receive(struct connection *c)
+/* What a client says must be answered, or wait for a worker: there has to be room for it. */
+static bool may_read(struct connection *c)
 {
-    uint8_t bytes[READ_SIZE];
-    ssize_t size = recv(c->fd, bytes, sizeof bytes, MSG_DONTWAIT);
-    if (size < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) return;
-    if (size <= 0) {
-        c->state = GONE;
-        return;
-    }
-    c->heard_ms = clock_mono_ms();
-    parse(c, bytes, bytes + size);
+    if (c->state == OPEN || c->state == CLOSING)
+        return ws_out_takes_pongs(&c->out, READ_SIZE) && has_room(c);
+    return c->state == DEAF; /* CLOSED: our own close goes first */
 }
 
-/* ---- the loop ---- */
+static void receive(struct connection *c, int64_t now_ms)
+{
+    uint8_t bytes[READ_SIZE];
+    for (int i = 0; i < BURST && c->readable && may_read(c); i++) {
+        ssize_t size = recv(c->source.fd, bytes, sizeof bytes, MSG_DONTWAIT);
+        if (size < 0 && errno == EINTR) continue;
+        if (size < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+            c->readable = false;
+            return;
+        }
+        if (size <= 0) {
+            c->state = GONE;
+            return;
+        }
+        c->heard_ms = now_ms;
+        atomic_store(&c->member.heard_ms, clock_wall_ms());
+        parse(c, bytes, bytes + size);
+    }
+}
+
+/* ---- turns ---- */
 
 /* A verdict leaves some time to write what is queued; there is none for who was too slow for it. */
 static void notice_verdict(struct connection *c, int64_t now_ms)
 {
     int verdict = c->end_ms ? 0 : hub_verdict(c->hub);
     if (verdict) c->end_ms = now_ms + WS_CLOSE_MS;
-    if (verdict == HUB_CLOSE_SLOW) begin_close(c, verdict);
+    if (verdict == HUB_CLOSE_SLOW) give_verdict(c, verdict);
+}
+
+static int64_t earlier(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
 }
 
 /* Looks after the clocks; returns when to look again. */
@@ -206,50 +308,116 @@ static int64_t tend(struct connection *c, int64_t now_ms)
         ws_out_add_control(&c->out, WS_PING, NULL, 0);
         c->ping_at_ms = now_ms + c->front->options.ping_ms;
     }
-    int64_t next_ms = command_tick(c->session, now_ms);
-    if (dead_ms < next_ms) next_ms = dead_ms;
-    return c->ping_at_ms < next_ms ? c->ping_at_ms : next_ms;
+    int64_t next_ms = earlier(dead_ms, c->ping_at_ms), tick_at_ms = atomic_load(&c->tick_at_ms);
+    if (atomic_load(&c->ticking)) return next_ms;
+    if (now_ms < tick_at_ms) return earlier(next_ms, tick_at_ms);
+    atomic_store(&c->ticking, true);
+    post(c, &c->tick);
+    return next_ms;
 }
 
-static void wait(struct connection *c, int64_t until_ms, bool writes)
+/* What workers still do for it goes nowhere. */
+static void finish(struct connection *c)
 {
-    int64_t left_ms = until_ms - clock_mono_ms();
-    bool reads = ws_out_takes_pongs(&c->out, READ_SIZE);
-    struct pollfd fds[] = {
-        {.fd = c->fd, .events = (short)((reads ? POLLIN : 0) | (writes ? POLLOUT : 0))},
-        {.fd = c->wake_fd, .events = POLLIN},
-    };
-    if (poll(fds, 2, left_ms < 0 ? 0 : (int)left_ms) <= 0) return;
-    uint64_t wakes;
-    if (fds[1].revents && read(c->wake_fd, &wakes, sizeof wakes) < 0) c->state = GONE;
-    if (fds[0].revents & (POLLIN | POLLHUP | POLLERR)) receive(c);
+    hub_leave(c->hub);
+    ws_out_release(&c->out);
+    ws_parser_release(&c->parser);
+    reactor_end(&c->source);
 }
 
 /* Whatever the client still sends is read, or the reset for it would overtake our close frame. */
-static void end(struct connection *c)
+static void become_deaf(struct connection *c)
 {
-    char rest[READ_SIZE];
-    struct pollfd fd = {.fd = c->fd, .events = POLLIN};
-    int64_t end_ms = c->state == CLOSED ? c->end_ms : 0;
-    (void)shutdown(c->fd, c->state == CLOSED ? SHUT_WR : SHUT_RDWR);
-    for (int64_t left_ms; (left_ms = end_ms - clock_mono_ms()) > 0;)
-        if (poll(&fd, 1, (int)left_ms) <= 0 || recv(c->fd, rest, sizeof rest, MSG_DONTWAIT) <= 0)
-            return;
+    (void)shutdown(c->source.fd, SHUT_WR);
+    c->state = DEAF;
 }
 
-static void serve(struct connection *c)
+static void on_turn(struct reactor_source *s, unsigned why, int64_t now_ms)
 {
-    c->heard_ms = clock_mono_ms();
-    c->ping_at_ms = c->heard_ms + c->front->options.ping_ms;
-    while (c->state != GONE) {
-        int64_t next_ms = tend(c, clock_mono_ms());
-        if (c->state == GONE) break;
-        bool writes = flush(c);
-        if (c->state != OPEN && c->end_ms < next_ms) next_ms = c->end_ms; /* since just now */
-        if (c->state == CLOSED && ws_out_is_empty(&c->out)) break;
-        if (c->state != GONE) wait(c, next_ms, writes);
+    struct connection *c = (struct connection *)s;
+    if (why & (REACTOR_READ | REACTOR_HANGUP)) c->readable = true;
+    if (why & REACTOR_WRITE) c->writable = true;
+    receive(c, now_ms);
+    int64_t next_ms = c->state == GONE ? now_ms : tend(c, now_ms);
+    if (c->state != DEAF && c->state != GONE) flush(c);
+    atomic_store(&c->member.sent, c->out.sent);
+    if (c->state == CLOSED && ws_out_is_empty(&c->out)) become_deaf(c);
+    if (c->state == GONE) return finish(c);
+    if (c->readable && may_read(c)) reactor_wake(s);
+    reactor_at(s, c->end_ms ? earlier(next_ms, c->end_ms) : next_ms);
+}
+
+/* ---- a connection's beginning and end ---- */
+
+static void on_release(struct reactor_source *s)
+{
+    struct connection *c = (struct connection *)s;
+    roster_leave(&c->member, c->code);
+    command_close(c->session);
+    hub_release(c->hub);
+    free(c);
+}
+
+static const struct reactor_ops reactor_ops = {on_turn, on_release};
+
+static void on_queue(void *arg)
+{
+    struct connection *c = arg;
+    reactor_wake(&c->source);
+}
+
+static enum err enter(struct connection *c, const struct http_exchange *x)
+{
+    struct roster *roster = c->front->options.roster;
+    c->member.kind = "websocket";
+    c->member.listener = http_policy(x)->name;
+    c->member.trace = http_trace(x);
+    c->member.hub = c->hub;
+    (void)snprintf(c->member.address, sizeof c->member.address, "%s", http_peer(x));
+    return roster_enter(roster, &c->member);
+}
+
+static struct connection *make(struct ws_front *front)
+{
+    struct connection *c = calloc(1, sizeof *c);
+    if (!c) return NULL;
+    int64_t now_ms = clock_mono_ms();
+    reactor_init(&c->source, &reactor_ops);
+    ws_parser_init(&c->parser, WS_MESSAGE_MAX);
+    c->front = front;
+    c->actor.ops = &actor_ops;
+    c->number = atomic_fetch_add(&front->opened, 1);
+    c->heard_ms = now_ms;
+    c->ping_at_ms =
+        now_ms + front->options.ping_ms / 2 + reactor_spread(c->number, front->options.ping_ms / 2);
+    return c;
+}
+
+static void give_up(struct connection *c)
+{
+    if (c->hub) hub_leave(c->hub);
+    reactor_release(&c->source);
+}
+
+/* ERR_EXHAUSTED: the address has its share. */
+static enum err open_connection(struct ws_front *front, const struct http_exchange *x,
+                                struct connection **ret)
+{
+    const struct ws_options *options = &front->options;
+    struct connection *c = make(front);
+    if (!c) return ERR_NO_MEMORY;
+    enum err e = OK;
+    if (hub_join(options->hub, options->queue_bytes, (struct hub_wake){on_queue, c}, &c->hub))
+        e = ERR_UNAVAILABLE;
+    if (!e) e = enter(c, x);
+    if (!e) e = command_open(options->commands, c->hub, &c->member, http_policy(x), &c->session);
+    if (e) {
+        give_up(c);
+        return e;
     }
-    end(c);
+    atomic_init(&c->tick_at_ms, command_tick(c->session, clock_mono_ms()));
+    *ret = c;
+    return OK;
 }
 
 /* ---- the handshake ---- */
@@ -276,6 +444,10 @@ static bool has_token(const char *list, const char *token)
 /* false: refused and answered. */
 static bool check_handshake(struct http_exchange *x)
 {
+    if (!http_origin_allowed(x)) {
+        http_problem_status(x, 403, "origin_not_allowed", "pages of this origin may not connect");
+        return false;
+    }
     const char *version = http_header(x, "Sec-WebSocket-Version");
     if (!version || strcmp(version, "13") != 0) {
         http_add_header(x, "Sec-WebSocket-Version", "13");
@@ -306,58 +478,29 @@ static bool answer_handshake(struct http_exchange *x)
                     "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
                     "Connection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n",
                     (const char *)accept);
-    mg_disable_connection_keep_alive(x->connection);
-    x->close = true;
     x->status = 101;
     return mg_write(x->connection, reply, (size_t)size) == size;
 }
 
-static void wake(void *arg)
+static void refuse(struct http_exchange *x, enum err e)
 {
-    const struct connection *c = arg;
-    uint64_t one = 1;
-    /* Only a full counter could fail, and that wakes too. */
-    if (write(c->wake_fd, &one, sizeof one) < 0) return;
-}
-
-static enum err open_connection(struct connection *c, const struct http_exchange *x)
-{
-    const struct ws_options *options = &c->front->options;
-    c->fd = http_socket(x);
-    c->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    if (c->fd < 0 || c->wake_fd < 0) return ERR_UNAVAILABLE;
-    int send_bytes = SEND_BYTES;
-    (void)setsockopt(c->fd, SOL_SOCKET, SO_SNDBUF, &send_bytes, sizeof send_bytes);
-    enum err e = hub_join(options->hub, options->queue_bytes, (struct hub_wake){wake, c}, &c->hub);
-    if (!e) e = command_open(options->commands, c->hub, x->policy, http_peer(x), &c->session);
-    return e;
-}
-
-static void close_connection(struct connection *c)
-{
-    if (c->hub) hub_leave(c->hub);
-    command_close(c->session);
-    hub_release(c->hub);
-    ws_out_release(&c->out);
-    ws_parser_release(&c->parser);
-    if (c->wake_fd >= 0) (void)close(c->wake_fd);
+    http_add_header(x, "Retry-After", "3");
+    if (e == ERR_EXHAUSTED)
+        http_problem_status(x, 429, "too_many_connections",
+                            "there are too many connections from this address");
+    else
+        http_problem_text(x, ERR_UNAVAILABLE, "there is no room for another connection");
 }
 
 void ws_handle(struct ws_front *front, struct http_exchange *x)
 {
+    struct connection *c = NULL;
+    int send_bytes = SEND_BYTES;
     if (!check_handshake(x)) return;
-    struct connection c = {.front = front, .fd = -1, .wake_fd = -1};
-    ws_parser_init(&c.parser, WS_MESSAGE_MAX);
-    gauge_add(front->gauge, 1);
-    enum err e = open_connection(&c, x);
-    if (e)
-        http_problem_text(x, ERR_UNAVAILABLE, "there is no room for another connection");
-    else if (answer_handshake(x))
-        serve(&c);
-    if (!e) {
-        http_set_user(x, command_user(c.session));
-        x->sent = c.out.sent;
-    }
-    close_connection(&c);
-    gauge_add(front->gauge, -1);
+    enum err e = open_connection(front, x, &c);
+    if (e) return refuse(x, e);
+    int fd = answer_handshake(x) ? http_take_over(x) : -1;
+    if (fd < 0) return give_up(c);
+    (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &send_bytes, sizeof send_bytes);
+    reactor_start(front->options.reactor, &c->source, fd);
 }

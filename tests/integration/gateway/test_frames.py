@@ -1,6 +1,7 @@
 """The WebSocket protocol (RFC 6455) by hand, and by the websockets library: what is refused and how it ends."""
 import asyncio
 import json
+import re
 import struct
 import unittest
 
@@ -39,6 +40,14 @@ class Handshake(Case):
                         {"request": "HEAD /ws HTTP/1.1"}, {"request": "GET /ws HTTP/1.0"}):
             status, _ = self.refused(**changes)
             self.assertEqual(status, 400, changes)
+
+    def test_pages_of_other_origins_are_refused(self):
+        for origin in "http://evil.example", "null", "http://x.evil.example", "http://evil.example/x", "x":
+            status, head = self.refused(Origin=origin)
+            self.assertEqual(status, 403, origin)
+        for origin in "http://x", "https://X", "https://app.example", None:
+            status, _ = self.refused(Origin=origin)
+            self.assertEqual(status, 101, origin)
 
     def test_another_path_is_no_websocket(self):
         self.assertEqual(self.refused(request="GET /other HTTP/1.1")[0], 404)
@@ -219,9 +228,15 @@ class Stop(unittest.TestCase):
     def test_all_are_told_1001_and_the_door_is_closed(self):
         clients = [Raw(self.host, "main") for _ in range(8)]
         self.assertLess(int(self.host.tell("drain")), 5000)  # also with clients that do not answer
+        hints = set()
         for client in clients:
-            self.assertEqual(client.close_code(), 1001)
+            opcode, payload = client.receive()
+            self.assertEqual((opcode, payload[:2]), (8, struct.pack("!H", 1001)))
+            hint = re.fullmatch(r"going away; retry in (\d+) ms", payload[2:].decode())
+            self.assertTrue(500 <= int(hint[1]) <= 5000, payload)
+            hints.add(hint[1])
             client.socket.close()
+        self.assertEqual(len(hints), 8)  # nobody comes back at the same time
         late = Raw(self.host, "main", headers={})
         self.assertEqual(late.handshake()[0], 503)
         late.socket.close()

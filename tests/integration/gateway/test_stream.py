@@ -209,13 +209,21 @@ class Sse(Case):
             f"http://127.0.0.1:{self.host.ports['rest']}/api/v1/stream?channels=trades:BTC-USDT", timeout=SOON)
         self.assertEqual((response.status_code, response.headers["Content-Type"]), (200, "text/event-stream"))
 
-    def test_there_are_so_many_streams_and_no_more(self):
-        streams = [self.stream("trades:BTC-USDT") for _ in range(4)]
-        more = self.stream("trades:BTC-USDT").response
-        self.assertEqual((more.status_code, more.json()["code"]), (503, "unavailable"))
+    def test_a_user_has_so_many_connections_and_no_more(self):
+        token = self.host.token("crowd")
+        streams = [self.stream("trades:BTC-USDT", token=token) for _ in range(3)]
+        client = self.connect()
+        client.result("authenticate", token=token)
+        more = self.stream("trades:BTC-USDT", token=token).response
+        self.assertEqual((more.status_code, more.json()["code"]), (429, "too_many_connections"))
         self.assertEqual(more.headers["Retry-After"], "3")
         self.host.publish_trade(1)
-        self.assertEqual([stream.trade() for stream in streams], [1] * 4)
+        self.assertEqual([stream.trade() for stream in streams], [1] * 3)
+        late = self.connect()
+        self.assertEqual(late.error("authenticate", token=token)["code"], "too_many_connections")
+        self.assertEqual(late.close_code(), 4009)
+        client.leave()
+        self.eventually(lambda: self.stream("trades:BTC-USDT", token=token).response.status_code == 200)
 
 
 class Stop(unittest.TestCase):
@@ -224,11 +232,15 @@ class Stop(unittest.TestCase):
         self.addCleanup(host.stop)
         streams = [Stream(host, "trades:BTC-USDT") for _ in range(3)]
         self.assertLess(int(host.tell("drain")), 5000)
+        hints = []
         for stream in streams:
             with self.assertRaises(EOFError):
                 while True:
                     stream.block()
+            hints.append(int(stream.retry))
             stream.close()
+        self.assertEqual(len(set(hints)), 3)  # nobody comes back at the same time
+        self.assertTrue(all(3000 <= hint <= 8000 for hint in hints), hints)
         late = Stream(host, "trades:BTC-USDT")
         self.assertEqual(late.response.status_code, 503)
         late.close()

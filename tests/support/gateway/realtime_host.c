@@ -23,7 +23,10 @@
 #include "http.h"
 #include "hub.h"
 #include "listener.h"
+#include "reactor.h"
+#include "roster.h"
 #include "sse.h"
+#include "workers.h"
 #include "ws.h"
 
 #include "base/clock.h"
@@ -42,11 +45,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MARKETS     600 /* in ListMarkets: more than a whole answer holds */
-#define RING_SIZE   65536
-#define QUEUE_BYTES 262144
-#define STREAMS_MAX 4
-#define LINE_MAX_   65536
+#define MARKETS         600 /* in ListMarkets: more than a whole answer holds */
+#define RING_SIZE       65536
+#define QUEUE_BYTES     262144
+#define CONNECTIONS_MAX 12000
+#define ADDRESS_MAX     11000
+#define USER_MAX        4
+#define LINE_MAX_       65536
 
 enum { MAIN, NERVOUS, LOGIN, GUEST, REST, LISTENERS };
 static const char *const names[LISTENERS] = {"main", "nervous", "login", "guest", "rest"};
@@ -68,6 +73,9 @@ static struct host {
     struct hub *hub;
     struct feed *feed;
     struct commands *commands, *nervous_commands;
+    struct roster *roster;
+    struct reactor *reactor;
+    struct workers *workers;
     struct ws_front *ws, *nervous_ws;
     struct sse *sse;
     struct listener *listeners[LISTENERS];
@@ -263,7 +271,7 @@ static void start_listener(unsigned i)
     struct ws_front *const fronts[] = {host.ws, host.nervous_ws, host.ws, host.ws, NULL};
     struct listener_options options = {.policy = policies[i],
                                        .address = "127.0.0.1",
-                                       .threads = 24,
+                                       .threads = 8,
                                        .handler = handle_request,
                                        .settings = &host.settings,
                                        .ws = fronts[i]};
@@ -283,7 +291,16 @@ static void start_fronts(void)
     commands.auth_ms = 2000;
     commands.tick_ms = 50;
     MUST(commands_new(&commands, &host.nervous_commands));
-    struct ws_options ws = {.hub = host.hub, .commands = host.commands, .queue_bytes = QUEUE_BYTES};
+    MUST(roster_new(&(struct roster_options){.address_max = ADDRESS_MAX, .user_max = USER_MAX},
+                    &host.roster));
+    MUST(reactor_new(2, &host.reactor));
+    MUST(workers_new(4, &host.workers));
+    struct ws_options ws = {.hub = host.hub,
+                            .commands = host.commands,
+                            .roster = host.roster,
+                            .reactor = host.reactor,
+                            .workers = host.workers,
+                            .queue_bytes = QUEUE_BYTES};
     MUST(ws_front_new(&ws, &host.ws));
     ws.commands = host.nervous_commands;
     ws.ping_ms = 100;
@@ -292,7 +309,9 @@ static void start_fronts(void)
     struct sse_options sse = {.hub = host.hub,
                               .feed = host.feed,
                               .auth = host.auth,
-                              .streams_max = STREAMS_MAX,
+                              .roster = host.roster,
+                              .reactor = host.reactor,
+                              .workers = host.workers,
                               .queue_bytes = QUEUE_BYTES,
                               .heartbeat_ms = 200};
     MUST(sse_new(&sse, &host.sse));
@@ -307,13 +326,14 @@ static void start_gateway(void)
     struct limits_rules rules = {0};
     MUST(networks_parse("127.0.0.1", &rules.exempt, &detail));
     MUST(limits_new(&rules, host.cache, &host.limits));
-    MUST(hub_new(64, &host.hub));
+    MUST(hub_new(CONNECTIONS_MAX, &host.hub));
     struct feed_options feed = {
         .env = host.env, .calls = host.calls, .hub = host.hub, .queue_bytes = QUEUE_BYTES};
     MUST(feed_new(&feed, &host.feed, &detail));
     start_fronts();
     struct http_settings *http = shared_alloc(sizeof *http);
     MUST(http ? OK : ERR_NO_MEMORY);
+    (void)snprintf(http->origins, sizeof http->origins, "https://app.example");
     http->request_ms = 5000;
     shared_init(&host.settings, http);
     for (unsigned i = 0; i < LISTENERS; i++)
@@ -349,6 +369,9 @@ static void stop_gateway(void)
     for (unsigned i = 0; i < LISTENERS; i++)
         listener_stop(host.listeners[i]);
     shared_release(&host.settings);
+    reactor_free(host.reactor);
+    workers_free(host.workers);
+    roster_free(host.roster);
     ws_front_free(host.ws);
     ws_front_free(host.nervous_ws);
     sse_free(host.sse);
