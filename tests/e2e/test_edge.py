@@ -12,6 +12,7 @@ import threading
 
 import pytest
 import requests
+import websocket
 import websockets
 
 from edge_under_test import LISTENERS, STRANGER
@@ -507,7 +508,10 @@ def test_while_the_gateway_starts_anew_clients_are_told_to_come_back(new_edge):
     edge = new_edge(**settings)
     load = [Load(edge) for _ in range(2)]
     wait_until(lambda: load[0].done > 3, 60)
-    edge.platform.stop()
+    with websocket.create_connection(edge.ws("guest"), timeout=30, sslopt={"ca_certs": edge.ca}) as ws:
+        edge.platform.stop()
+        opcode, data = ws.recv_data()
+        assert opcode == websocket.ABNF.OPCODE_CLOSE and int.from_bytes(data[:2], "big") == 1001
     wait_until(lambda: len(load[0].others) > 3, 60, "requests while it is away")
     for listener in LISTENERS:
         answer = edge.get("/ws", listener)
