@@ -9,11 +9,18 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define REPORT_MAX       65536
 #define METRICS_TEXT_MAX (4 * 1024 * 1024)
+
+/* What was seen of a dependency. */
+struct seen {
+    bool serves;
+    char detail[ERR_DETAIL_MAX]; /* why not */
+};
 
 struct health {
     struct calls *calls;
@@ -24,7 +31,7 @@ struct health {
     pthread_mutex_t look_lock; /* who has it looks; the others take what was seen last */
     pthread_mutex_t lock;      /* of what was seen last */
     int64_t looked_ms;
-    enum err part_err[PARTS_MAX], cache_err;
+    struct seen parts[PARTS_MAX], of_cache;
 };
 
 enum err health_new(struct calls *calls, struct cache *cache, struct hub *hub, struct health **ret)
@@ -36,9 +43,6 @@ enum err health_new(struct calls *calls, struct cache *cache, struct hub *hub, s
     h->hub = hub;
     h->started_ms = clock_mono_ms();
     h->looked_ms = -HEALTH_KEPT_MS;
-    for (size_t i = 0; i < PARTS_MAX; i++)
-        h->part_err[i] = ERR_UNAVAILABLE;
-    h->cache_err = ERR_UNAVAILABLE;
     (void)pthread_mutex_init(&h->look_lock, NULL);
     (void)pthread_mutex_init(&h->lock, NULL);
     *ret = h;
@@ -58,33 +62,41 @@ void health_drain(struct health *h)
     atomic_store(&h->draining, true);
 }
 
-static enum err ask(struct rpc_client *client)
+static struct seen seen(enum err e, const char *detail)
 {
-    if (!rpc_client_ready(client)) return ERR_UNAVAILABLE;
+    struct seen s = {.serves = !e};
+    if (e) (void)snprintf(s.detail, sizeof s.detail, "%s", *detail ? detail : err_text(e));
+    return s;
+}
+
+static struct seen ask(struct rpc_client *client)
+{
+    if (!rpc_client_ready(client)) return seen(ERR_UNAVAILABLE, "it cannot be reached");
     Rpc__HealthCheckRequest request = RPC__HEALTH_CHECK_REQUEST__INIT;
     struct rpc_options options = {.deadline_ms = clock_mono_ms() + HEALTH_TIMEOUT_MS};
     ProtobufCMessage *reply = NULL;
     enum err e = rpc_call(client, "rpc.Health/Check", &request.base, &options, &reply, NULL);
-    if (!e && ((Rpc__HealthCheckResponse *)reply)->status !=
-                  RPC__HEALTH_CHECK_RESPONSE__SERVING_STATUS__SERVING)
+    const Rpc__HealthCheckResponse *response = (const Rpc__HealthCheckResponse *)reply;
+    if (!e && response->status != RPC__HEALTH_CHECK_RESPONSE__SERVING_STATUS__SERVING)
         e = ERR_UNAVAILABLE;
+    struct seen s = seen(e, response ? response->detail : "");
     protobuf_c_message_free_unpacked(reply, NULL);
-    return e;
+    return s;
 }
 
 static void look(struct health *h)
 {
-    enum err part_err[PARTS_MAX];
+    struct seen parts[PARTS_MAX];
     size_t count = calls_count(h->calls);
     for (size_t i = 0; i < count; i++) {
         struct rpc_client *client = NULL;
         (void)calls_part(h->calls, i, &client);
-        part_err[i] = ask(client);
+        parts[i] = ask(client);
     }
-    enum err cache_err = cache_ping(h->cache);
+    struct seen cache = seen(cache_ping(h->cache), "");
     (void)pthread_mutex_lock(&h->lock);
-    memcpy(h->part_err, part_err, count * sizeof part_err[0]);
-    h->cache_err = cache_err;
+    memcpy(h->parts, parts, count * sizeof parts[0]);
+    h->of_cache = cache;
     h->looked_ms = clock_mono_ms();
     (void)pthread_mutex_unlock(&h->lock);
 }
@@ -110,9 +122,9 @@ enum err health_ready(struct health *h, struct err_detail *detail)
     for (size_t i = 0; i < calls_count(h->calls) && !e; i++) {
         struct rpc_client *client = NULL;
         const char *part = calls_part(h->calls, i, &client);
-        if (h->part_err[i]) e = err_set(detail, ERR_UNAVAILABLE, "%s does not serve", part);
+        if (!h->parts[i].serves) e = err_set(detail, ERR_UNAVAILABLE, "%s does not serve", part);
     }
-    if (!e && h->cache_err) e = err_set(detail, ERR_UNAVAILABLE, "the cache is away");
+    if (!e && !h->of_cache.serves) e = err_set(detail, ERR_UNAVAILABLE, "the cache is away");
     (void)pthread_mutex_unlock(&h->lock);
     return e;
 }
@@ -129,27 +141,27 @@ static void answer(struct http_exchange *x, int status, const char *text)
     http_answer(x, status, "application/json", out.data, out.size);
 }
 
-static void add_dependency(const char *name, enum err e, Gateway__Dependency *ret)
-{
-    gateway__dependency__init(ret);
-    ret->name = (char *)name;
-    ret->status = (char *)(e ? "NOT_SERVING" : "SERVING");
-}
-
-static size_t fill_dependencies(struct health *h, Gateway__Dependency *ret,
-                                Gateway__Dependency **to)
+/* What was seen last, the cache behind the parts; returns how many. */
+static size_t copy_seen(struct health *h, struct seen ret[static PARTS_MAX + 1])
 {
     size_t count = calls_count(h->calls);
     (void)pthread_mutex_lock(&h->lock);
+    memcpy(ret, h->parts, count * sizeof ret[0]);
+    ret[count] = h->of_cache;
+    (void)pthread_mutex_unlock(&h->lock);
+    return count + 1;
+}
+
+static void fill_dependencies(const struct health *h, struct seen *seen, size_t count,
+                              Gateway__Dependency *ret)
+{
     for (size_t i = 0; i < count; i++) {
         struct rpc_client *client = NULL;
-        add_dependency(calls_part(h->calls, i, &client), h->part_err[i], &ret[i]);
+        gateway__dependency__init(&ret[i]);
+        ret[i].name = (char *)(i < count - 1 ? calls_part(h->calls, i, &client) : "cache");
+        ret[i].status = (char *)(seen[i].serves ? "SERVING" : "NOT_SERVING");
+        ret[i].detail = seen[i].detail;
     }
-    add_dependency("cache", h->cache_err, &ret[count]);
-    (void)pthread_mutex_unlock(&h->lock);
-    for (size_t i = 0; i <= count; i++)
-        to[i] = &ret[i];
-    return count + 1;
 }
 
 static void handle_ready(struct health *h, struct http_exchange *x)
@@ -162,6 +174,7 @@ static void handle_ready(struct health *h, struct http_exchange *x)
 /* The contract's gateway.Status; its dependencies and counts only for those who may know. */
 static void answer_status(struct health *h, struct http_exchange *x, bool details)
 {
+    struct seen seen[PARTS_MAX + 1];
     Gateway__Dependency dependencies[PARTS_MAX + 1], *pointers[PARTS_MAX + 1];
     Gateway__Status status = GATEWAY__STATUS__INIT;
     struct hub_stats hub = {0};
@@ -175,7 +188,10 @@ static void answer_status(struct health *h, struct http_exchange *x, bool detail
     status.dependencies = pointers;
     if (details) {
         status.connections = (uint32_t)hub.connections;
-        status.n_dependencies = fill_dependencies(h, dependencies, pointers);
+        status.n_dependencies = copy_seen(h, seen);
+        fill_dependencies(h, seen, status.n_dependencies, dependencies);
+        for (size_t i = 0; i < status.n_dependencies; i++)
+            pointers[i] = &dependencies[i];
     }
     if (json_write(&status.base, &out))
         http_problem_text(x, ERR_INTERNAL, "the status does not fit");

@@ -22,7 +22,12 @@ static bool ask(const struct cli *cli, const char *part)
     enum err e = rpc_call(client, "rpc.Health/Check", &request.base, &options, &reply, &status);
     bool serving = !e && ((Rpc__HealthCheckResponse *)reply)->status ==
                              RPC__HEALTH_CHECK_RESPONSE__SERVING_STATUS__SERVING;
-    (void)printf("%s: %s\n", part, e ? status.message : serving ? "serving" : "not serving");
+    const char *why = e ? "" : ((Rpc__HealthCheckResponse *)reply)->detail;
+    (void)printf("%s: %s%s%s\n", part,
+                 e         ? status.message
+                 : serving ? "serving"
+                           : "not serving",
+                 *why ? ": " : "", why);
     protobuf_c_message_free_unpacked(reply, NULL);
     rpc_client_free(client);
     part_env_close(env);

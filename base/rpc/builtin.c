@@ -80,10 +80,11 @@ void rpc_server_set_ready(struct rpc_server *s,
     s->health.ready_arg = arg;
 }
 
-static void end_with_status(struct rpc_call *call, serving_status status)
+static void end_with_status(struct rpc_call *call, serving_status status, const char *detail)
 {
     Rpc__HealthCheckResponse response = RPC__HEALTH_CHECK_RESPONSE__INIT;
     response.status = status;
+    response.detail = (char *)detail;
     call_end(call, NULL, NULL, &response.base);
 }
 
@@ -95,10 +96,11 @@ static void *ask_part(void *arg)
     size_t count;
     thread_name("rpc-health");
     while ((count = queue_take_many(h->checks, calls, RPC_CHECKS_MAX, -1)) > 0) {
-        struct err_detail detail;
+        struct err_detail detail = {""};
         bool ready = h->ready(h->ready_arg, &detail) == OK;
         for (size_t i = 0; i < count; i++)
-            end_with_status(calls[i], ready ? STATUS(SERVING) : STATUS(NOT_SERVING));
+            end_with_status(calls[i], ready ? STATUS(SERVING) : STATUS(NOT_SERVING),
+                            ready ? "" : detail.text);
     }
     return NULL;
 }
@@ -141,7 +143,7 @@ static void rpc_check(Rpc__Health_Service *self, const Rpc__HealthCheckRequest *
     if (e == ERR_EXHAUSTED)
         rpc_fail(call, e, "%d calls wait already for the part's answer", RPC_CHECKS_MAX);
     else if (e)
-        end_with_status(call, status);
+        end_with_status(call, status, "");
 }
 
 /* The sleep of a Watch is over: its time has come, or health has changed. */
@@ -158,7 +160,7 @@ static void watch_event(void *arg)
     h->watcher_count--;
     serving_status status = status_of(h, call->watched);
     pthread_mutex_unlock(&h->lock);
-    end_with_status(call, status);
+    end_with_status(call, status, "");
 }
 
 /* Holding the lock. Lets the call sleep, without a thread, until watch_event. */
@@ -197,7 +199,7 @@ static void rpc_watch(Rpc__Health_Service *self, const Rpc__HealthWatchRequest *
     if (status == request->last && full)
         rpc_fail(call, ERR_EXHAUSTED, "%d calls watch already", RPC_WATCHES_MAX);
     else
-        end_with_status(call, status);
+        end_with_status(call, status, "");
 }
 
 /* ---- reflection ---- */

@@ -65,8 +65,8 @@ unsigned rpc_server_port(const struct rpc_server *s, size_t listener);
 
 /*
  * Before start: Health/Check of the whole server ("") also asks this, on a thread of its own, so it
- * may block; one answer is for all who wait for it. An error is NOT_SERVING. For what a server
- * cannot know: whether its part has what it needs.
+ * may block; one answer is for all who wait for it. An error is NOT_SERVING, with its detail. For
+ * what a server cannot know: whether its part has what it needs.
  */
 void rpc_server_set_ready(struct rpc_server *s,
                           enum err (*ready)(void *arg, struct err_detail *detail), void *arg);

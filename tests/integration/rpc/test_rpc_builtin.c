@@ -8,8 +8,10 @@
 #include "rpc.pb-c.h"
 
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
 
 static int set_up(void **state)
 {
@@ -31,7 +33,8 @@ static int tear_down(void **state)
 
 /* ---- health ---- */
 
-static enum err check_health(struct fixture *f, const char *service, int *ret)
+static enum err check_health_detail(struct fixture *f, const char *service, int *ret,
+                                    char detail[static ERR_DETAIL_MAX])
 {
     Rpc__HealthCheckRequest request = RPC__HEALTH_CHECK_REQUEST__INIT;
     ProtobufCMessage *reply = NULL;
@@ -39,8 +42,15 @@ static enum err check_health(struct fixture *f, const char *service, int *ret)
     enum err e = rpc_call(f->client, "rpc.Health/Check", &request.base, NULL, &reply, NULL);
     if (e) return e;
     *ret = (int)((Rpc__HealthCheckResponse *)reply)->status;
+    (void)snprintf(detail, ERR_DETAIL_MAX, "%s", ((Rpc__HealthCheckResponse *)reply)->detail);
     protobuf_c_message_free_unpacked(reply, NULL);
     return OK;
+}
+
+static enum err check_health(struct fixture *f, const char *service, int *ret)
+{
+    char detail[ERR_DETAIL_MAX];
+    return check_health_detail(f, service, ret, detail);
 }
 
 static void health_is_known_for_the_server_and_each_service(void **state)
@@ -83,14 +93,17 @@ static void health_of_the_server_asks_whether_its_part_is_ready(void **state)
     struct fixture *f = *state;
     atomic_bool ready = false;
     int status;
+    char detail[ERR_DETAIL_MAX] = "";
     start_asking(f, ready_if, &ready);
-    assert_ok(check_health(f, "", &status));
+    assert_ok(check_health_detail(f, "", &status, detail));
     assert_int_equal(status, RPC__HEALTH_CHECK_RESPONSE__SERVING_STATUS__NOT_SERVING);
+    assert_string_equal(detail, "the store is away");
     assert_ok(check_health(f, "users.Users", &status));
     assert_int_equal(status, RPC__HEALTH_CHECK_RESPONSE__SERVING_STATUS__SERVING);
     atomic_store(&ready, true);
-    assert_ok(check_health(f, "", &status));
+    assert_ok(check_health_detail(f, "", &status, detail));
     assert_int_equal(status, RPC__HEALTH_CHECK_RESPONSE__SERVING_STATUS__SERVING);
+    assert_string_equal(detail, "");
     rpc_server_set_serving(f->server, "", false);
     assert_ok(check_health(f, "", &status));
     assert_int_equal(status, RPC__HEALTH_CHECK_RESPONSE__SERVING_STATUS__NOT_SERVING);
