@@ -49,7 +49,7 @@ const void *shared_hold(struct shared_slot *s)
 {
     (void)pthread_mutex_lock(&s->lock);
     const void *value = s->value;
-    (void)atomic_fetch_add(&counted_of(value)->holders, 1);
+    if (value) (void)atomic_fetch_add(&counted_of(value)->holders, 1);
     (void)pthread_mutex_unlock(&s->lock);
     return value;
 }

@@ -21,7 +21,7 @@ struct shared_slot {
     const void *value;
 };
 
-void shared_init(struct shared_slot *s, const void *own_value);
+void shared_init(struct shared_slot *s, const void *own_value); /* NULL: nothing yet, so is held */
 void shared_release(struct shared_slot *s);     /* those who hold the value keep it */
 const void *shared_hold(struct shared_slot *s); /* until shared_rele */
 /* From now on this one is held; the one before goes with its last holder. */

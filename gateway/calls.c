@@ -73,6 +73,11 @@ const char *calls_part(const struct calls *c, size_t index, struct rpc_client **
     return c->parts[index].name;
 }
 
+bool calls_only_reads(const struct contract_method *method)
+{
+    return method->verb && strcmp(method->verb, "GET") == 0;
+}
+
 static enum err is_allowed(enum caller caller, enum permission permission,
                            const struct principal *principal)
 {

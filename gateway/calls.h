@@ -28,6 +28,9 @@ const char *calls_part(const struct calls *c, size_t index, struct rpc_client **
  * administrator, or a key without the permission), or ERR_NOT_FOUND for what is not public. The
  * server checks again; this spares it the asking.
  */
+/* It changes nothing: a GET, on REST. */
+bool calls_only_reads(const struct contract_method *method);
+
 MUST_CHECK enum err calls_allowed(const struct contract_method *method,
                                   const struct principal *principal);
 /* The same for a channel, whose events a key must be allowed to read. */

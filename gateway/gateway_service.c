@@ -11,6 +11,7 @@
 #include "policy.h"
 #include "rate_limits.h"
 #include "reactor.h"
+#include "recent.h"
 #include "rest.h"
 #include "roster.h"
 #include "settings.h"
@@ -60,6 +61,10 @@ static const struct config_key keys[] = {
     {"gateway.body_max", CONFIG_INT, "65536", 1024, HTTP_BODY_MAX, "bytes of a request's body",
      CONFIG_RELOAD},
     {"gateway.request_ms", CONFIG_INT, "10000", 100, 60000, "milliseconds a request may take",
+     CONFIG_RELOAD},
+    {"gateway.recent_ms", CONFIG_INT, "100", 0, 1000,
+     "milliseconds old an answer may be that is the same for everybody, unless something was "
+     "changed here; 0: none",
      CONFIG_RELOAD},
     {"gateway.drain_ms", CONFIG_INT, "0", 0, DRAIN_MS_MAX,
      "milliseconds from SIGTERM, when /readyz says no, until connections are refused",
@@ -140,6 +145,7 @@ struct gateway {
     struct workers *workers;
     struct ws_front *ws;
     struct sse *sse;
+    struct recent *recent;
     struct rest *rest;
     struct health *health;
     struct listener *listeners[LISTENERS];
@@ -251,6 +257,7 @@ static enum err start_fronts(struct gateway *g, const struct config *c)
                                         .limits = g->limits,
                                         .hub = g->hub,
                                         .feed = g->feed,
+                                        .recent = g->recent,
                                         .request_ms = config_int(c, "gateway.request_ms")};
     enum err e = commands_new(&commands, &g->commands);
     if (e) return e;
@@ -289,6 +296,7 @@ static enum err start_requests(struct gateway *g, const struct part_env *env,
 {
     const struct config *c = env->config;
     enum err e = part_cache(env, &g->cache, detail);
+    if (!e) e = recent_new(&g->recent);
     if (!e) e = limits_new(rates, g->cache, &g->limits);
     if (!e) e = calls_new(env, &g->calls, detail);
     if (!e) e = auth_new(calls_client(g->calls, "users"), g->cache, &g->auth);
@@ -299,6 +307,7 @@ static enum err start_requests(struct gateway *g, const struct part_env *env,
         e = rest_new(&(struct rest_options){.calls = g->calls,
                                             .auth = g->auth,
                                             .cache = g->cache,
+                                            .recent = g->recent,
                                             .limits = g->limits,
                                             .local = handle_local,
                                             .local_context = g},
@@ -329,6 +338,7 @@ static void gateway_stop(void *part, int64_t grace_ms)
     health_free(g->health);
     auth_free(g->auth);
     calls_free(g->calls);
+    recent_free(g->recent); /* commands that ran until now have used it */
     hub_free(g->hub);
     limits_free(g->limits);
     cache_close(g->cache);

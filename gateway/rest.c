@@ -6,9 +6,12 @@
 #include "idempotency.h"
 #include "media.h"
 #include "policy.h"
+#include "recent.h"
 #include "router.h"
 
+#include "base/clock.h"
 #include "base/json.h"
+#include "base/shared.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,7 +33,10 @@ struct work {
     struct buf body;
     ProtobufCMessage *request;
     struct idempotency idempotency;
-    bool has_body; /* its verb takes one */
+    bool has_body;                       /* its verb takes one */
+    char recent_key[RECENT_KEY_MAX + 1]; /* "": the answer is not for everybody, or not kept */
+    uint64_t recent_epoch;
+    int64_t asked_ms;
 };
 
 enum err rest_new(const struct rest_options *options, struct rest **ret)
@@ -230,6 +236,26 @@ static bool is_mutation(const struct work *w)
     return strcmp(http_verb(w->x), "GET") != 0;
 }
 
+/* What guests may read is the same for everybody, so it may have been asked for just now. true:
+ * answered. */
+static bool answer_recent(struct work *w)
+{
+    struct recent *recent = w->rest->options.recent;
+    int64_t max_ms = http_settings(w->x)->recent_ms;
+    if (is_mutation(w) || w->route.method->caller != CALLER_GUEST || max_ms == 0) return false;
+    int size = snprintf(w->recent_key, sizeof w->recent_key, "%s\n%s", http_path(w->x),
+                        http_query_text(w->x));
+    if (size >= (int)sizeof w->recent_key) w->recent_key[0] = 0;
+    w->asked_ms = clock_mono_ms();
+    w->recent_epoch = recent_epoch(recent);
+    const struct recent_answer *a = recent_find(recent, w->recent_key, w->asked_ms, max_ms);
+    if (!a) return false;
+    http_add_header(w->x, "Age", "0"); /* seconds */
+    http_answer(w->x, w->route.method->success, JSON_TYPE, a->body, a->size);
+    shared_rele(a);
+    return true;
+}
+
 /* What the key stands for: the same request again has the same. */
 static void take_fingerprint(const struct work *w, uint8_t ret[static SHA256_SIZE])
 {
@@ -364,6 +390,9 @@ static void answer_success(struct work *w, ProtobufCMessage *own_reply)
     cookies_write(w->x, m, own_reply, needs_tls(w));
     enum err e = json_write(own_reply, &text);
     if (!e) keep_answer(w, own_reply, &text);
+    if (!e && w->recent_key[0])
+        recent_put(w->rest->options.recent, w->recent_key, w->recent_epoch, w->asked_ms, text.data,
+                   text.size);
     protobuf_c_message_free_unpacked(own_reply, NULL);
     if (e) /* it has been done all the same: the key stays claimed */
         http_problem_text(w->x, ERR_INTERNAL, "the answer is too large; ask for less");
@@ -385,8 +414,10 @@ static void call_and_answer(struct work *w)
     };
     struct rpc_status status = {0};
     ProtobufCMessage *reply = NULL;
-    if (rpc_call(calls_client(w->rest->options.calls, m->name), m->name, w->request, &options,
-                 &reply, &status))
+    enum err e = rpc_call(calls_client(w->rest->options.calls, m->name), m->name, w->request,
+                          &options, &reply, &status);
+    if (!calls_only_reads(m)) recent_forget(w->rest->options.recent);
+    if (e)
         answer_failure(w, &status);
     else
         answer_success(w, reply);
@@ -412,7 +443,7 @@ static void handle_method(struct work *w)
     w->has_body = is_mutation(w) && strcmp(http_verb(w->x), "DELETE") != 0;
     /* A key has signed the body. */
     if (http_header(w->x, AUTH_KEY_HEADER) && w->has_body && !read_body(w)) return;
-    if (!authorize(w) || !read_request(w) || !claim_key(w)) return;
+    if (!authorize(w) || answer_recent(w) || !read_request(w) || !claim_key(w)) return;
     call_and_answer(w);
 }
 

@@ -24,6 +24,7 @@ struct rest_options {
     struct calls *calls; /* all borrowed */
     struct auth *auth;
     struct cache *cache;
+    struct recent *recent;
     struct limits *limits;
     rest_local *local;
     void *local_context;

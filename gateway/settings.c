@@ -48,6 +48,7 @@ enum err settings_read(const struct config *c, struct settings *ret, struct err_
     (void)snprintf(http->origins, sizeof http->origins, "%s", origins);
     http->request_ms = config_int(c, "gateway.request_ms");
     http->body_max = (size_t)config_int(c, "gateway.body_max");
+    http->recent_ms = config_int(c, "gateway.recent_ms");
     http->hsts = config_bool(c, "gateway.hsts");
     http->cookie_secure = config_bool(c, "gateway.cookie_secure");
     struct limits_rules rates;

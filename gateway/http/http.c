@@ -12,6 +12,7 @@
 #include <strings.h>
 
 #define READ_SIZE            16384
+#define HEAD_SIZE            1024 /* bytes of an answer's head, mostly */
 #define ETAG_SIZE            36   /* quotes, 32 hex digits, and room */
 #define WRITE_MIN_MS         2000 /* for an answer, however late it is */
 #define HTTP_QUERY_NAME_SIZE 128
@@ -359,6 +360,7 @@ void http_answer(struct http_exchange *x, int status, const char *content_type, 
     CHECK(x->status == 0);
     AUTO_BUF struct buf out, etag;
     buf_init(&out, size + 16384);
+    (void)buf_reserve(&out, size + HEAD_SIZE); /* at once; a failure stays in the buffer */
     buf_init(&etag, 128);
     bool get = strcmp(x->verb, "GET") == 0;
     if (get && status == 200 && add_etag(x, &etag, body, size)) status = 304;

@@ -38,6 +38,7 @@ struct http_settings {
     struct networks trusted;            /* proxies that are believed about who calls and how */
     int64_t request_ms; /* for the whole request: its body, the handler, the answer */
     size_t body_max;    /* bytes of a request's body */
+    int64_t recent_ms;  /* so old may be an answer that is the same for everybody */
     bool hsts;          /* for everybody; else for who came over TLS, not to localhost */
     bool cookie_secure; /* so for refresh cookies: not only for who came over TLS */
 };

@@ -5,6 +5,7 @@
 #include "command_message.h"
 #include "deprecation.h"
 #include "policy.h"
+#include "recent.h"
 
 #include "base/clock.h"
 #include "base/json.h"
@@ -263,6 +264,9 @@ static void on_reply(void *arg, ProtobufCMessage *own_reply, const struct rpc_st
     struct command_session *s = r->session;
     struct asked asked = r->asked;
     unclaim(s, r); /* before the answer leaves */
+    const struct contract_method *m = contract_command(asked.command);
+    if (s->commands->options.recent && !calls_only_reads(m))
+        recent_forget(s->commands->options.recent);
     if (own_reply)
         succeed_message(s->connection, &asked, own_reply);
     else

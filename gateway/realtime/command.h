@@ -33,9 +33,10 @@ struct commands_options {
     struct limits *limits;
     struct hub *hub;
     struct feed *feed;
-    int64_t request_ms; /* a command's deadline */
-    int64_t auth_ms;    /* 0: COMMAND_AUTH_MS */
-    int64_t tick_ms;    /* 0: COMMAND_TICK_MS */
+    struct recent *recent; /* forgets when a command has changed something; NULL: there is none */
+    int64_t request_ms;    /* a command's deadline */
+    int64_t auth_ms;       /* 0: COMMAND_AUTH_MS */
+    int64_t tick_ms;       /* 0: COMMAND_TICK_MS */
 };
 
 struct commands;

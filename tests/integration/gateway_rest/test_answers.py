@@ -8,6 +8,7 @@ import requests
 
 from conftest import ORIGIN
 from platform_under_test import PASSWORD, SYMBOL, refused, wait_until
+from sockets import Socket
 from raw import SECURITY, Connection, exchange
 
 TICKER = f"/api/v1/markets/{SYMBOL}/ticker"
@@ -31,7 +32,7 @@ def test_HEAD_is_GET_without_the_body(platform):
     with Connection(platform) as c:
         get = c.send("GET /api/v1/markets HTTP/1.1\r\nHost: x\r\n\r\n").answer()
         head = c.send("HEAD /api/v1/markets HTTP/1.1\r\nHost: x\r\n\r\n").answer(head=True)
-        volatile = {"x-request-id"}
+        volatile = {"x-request-id", "age"}
         assert {k: v for k, v in head.headers.items() if k not in volatile} == {
             k: v for k, v in get.headers.items() if k not in volatile}
         refused_head = c.send("HEAD /nowhere HTTP/1.1\r\nHost: x\r\n\r\n").answer(head=True)
@@ -155,6 +156,34 @@ def test_an_unchanged_answer_is_not_sent_again(platform):
     for condition in ('"other"', "", etag[:-2] + '"'):
         answer = requests.get(platform.origin + TICKER, headers={"If-None-Match": condition})
         assert answer.status_code == 200
+
+
+def test_what_everybody_may_read_is_kept_for_a_moment(platform):
+    def twice():
+        ages = [requests.get(platform.origin + TICKER).headers.get("Age") for _ in range(2)]
+        return ages[1] == "0"
+    wait_until(twice, 20, "two requests in one moment")
+    response = requests.get(platform.url + "/markets/NO-SUCH/ticker")
+    assert response.status_code == 404 and "Age" not in requests.get(response.url).headers
+
+
+def offers(platform):
+    return {f"{float(level['price']):.2f}" for level in requests.get(f"{platform.url}/markets/{SYMBOL}/depth").json()["bids"]}
+
+
+def test_who_changed_something_sees_it_in_the_next_answer(platform):
+    trader = platform.user("trader", USDT="100000")
+    with Socket(platform.ws(), trader) as ws:
+        for price in (f"{100 + i}.00" for i in range(10)):
+            assert price not in offers(platform)
+            order = trader.limit("BUY", "0.1", price)
+            assert price in offers(platform)
+            trader.cancel(order)
+            assert price not in offers(platform)
+            order = ws.command("orders.place", symbol=SYMBOL, side="BUY", type="LIMIT", quantity="0.1", price=price)
+            assert price in offers(platform)
+            ws.command("orders.cancel", orderId=order["orderId"])
+            assert price not in offers(platform)
 
 
 def test_what_is_for_one_user_is_kept_nowhere(platform, ann):
