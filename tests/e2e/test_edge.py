@@ -15,6 +15,7 @@ import requests
 import websocket
 import websockets
 
+from bots import Bot, run_documented
 from edge_under_test import LISTENERS, STRANGER
 from platform_under_test import PASSWORD, ROOT, free_port, wait_until
 from sockets import Socket, Stream
@@ -152,6 +153,16 @@ def test_a_day_of_rest_goes_through(edge):
     again = ann.call("POST", "/orders", body, headers=keyed)
     assert again.json() == first.json() and again.headers["Idempotent-Replayed"] == "true"
     assert ann.delete("/orders")["cancelled"] == 1
+
+
+def test_what_a_bot_signed_arrives_as_it_was_signed(edge, trusted, tmp_path):
+    bot = Bot(edge.user("bot-owner", USDT="1000"))
+    bot.session.verify = edge.ca
+    run_documented("bot", tmp_path, API=edge.url, KEY=bot.key_id, SECRET=bot.secret)
+    for path, query in (("/api/v1/orders/%6Fpen", "symbol=BTC%2DUSDT&&limit=5"), ("/api/v1/orders/open", "&limit=5&")):
+        assert bot.send("GET", path, query, headers=bot.headers("GET", path, query)).status_code == 200, (path, query)
+    with Socket(edge.ws()) as ws:
+        assert ws.command("authenticate", **bot.credentials())["userId"] == bot.id
 
 
 def test_a_cookie_is_for_tls_only_and_hsts_not_for_localhost(edge):

@@ -32,6 +32,7 @@ void fixture_init(struct fixture *f, void *context)
     for (size_t i = 0; i < sizeof f->key.bytes; i++)
         f->key.bytes[i] = (uint8_t)(i * 7 + 1);
     users__users__init(&f->users, NULL);
+    users__api_keys__init(&f->api_keys, NULL);
     f->users.refresh = fixture_echo;
 }
 
@@ -55,6 +56,7 @@ void fixture_start(struct fixture *f, const char *listen, const struct rpc_serve
     o.principal_key = &f->key;
     assert_ok(rpc_server_new(&o, &f->server, &detail));
     assert_ok(rpc_server_add(f->server, &f->users.base, f->context));
+    assert_ok(rpc_server_add(f->server, &f->api_keys.base, f->context));
     if (f->ready) rpc_server_set_ready(f->server, f->ready, f->ready_arg);
     enum err e = rpc_server_start(f->server, &detail);
     if (e) fail_msg("%s: %s", err_name(e), detail.text);

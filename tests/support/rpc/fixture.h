@@ -1,6 +1,6 @@
 /*
- * A real server and a real client for tests: users.Users with the handlers that a test gives it,
- * over the URL that a test names. Everything ends in fixture_stop.
+ * A real server and a real client for tests: users.Users and users.ApiKeys with the handlers that a
+ * test gives them, over the URL that a test names. Everything ends in fixture_stop.
  */
 #ifndef TESTS_SUPPORT_RPC_FIXTURE_H
 #define TESTS_SUPPORT_RPC_FIXTURE_H
@@ -27,13 +27,14 @@ struct fixture {
     struct rpc_client *client;
     struct principal_key key;
     Users__Users_Service users;
+    Users__ApiKeys_Service api_keys;
     char url[FIXTURE_TEXT_SIZE]; /* where the server is, port filled in */
     void *context;               /* of the handlers */
     enum err (*ready)(void *arg, struct err_detail *detail); /* NULL: nobody is asked */
     void *ready_arg;
 };
 
-/* Before fixture_start a test sets f->users' slots; those left NULL are not implemented. */
+/* Before fixture_start a test sets slots of both; those left NULL are not implemented. */
 void fixture_init(struct fixture *f, void *context);
 /* Starts a server on `listen` ("inproc://x", "tcp://127.0.0.1:0") with the options given (or NULL).
  */
