@@ -519,7 +519,8 @@ def test_while_the_gateway_starts_anew_clients_are_told_to_come_back(new_edge):
     edge = new_edge(**settings)
     load = [Load(edge) for _ in range(2)]
     wait_until(lambda: load[0].done > 3, 60)
-    with websocket.create_connection(edge.ws("guest"), timeout=30, sslopt={"ca_certs": edge.ca}) as ws:
+    secure = {"ca_certs": edge.ca}
+    with contextlib.closing(websocket.create_connection(edge.ws("guest"), timeout=30, sslopt=secure)) as ws:
         edge.platform.stop()
         opcode, data = ws.recv_data()
         assert opcode == websocket.ABNF.OPCODE_CLOSE and int.from_bytes(data[:2], "big") == 1001
