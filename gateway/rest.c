@@ -350,7 +350,7 @@ static void answer_failure(struct work *w, const struct rpc_status *status)
 {
     AUTO_BUF struct buf text;
     buf_init(&text, HTTP_PROBLEM_MAX);
-    cookies_fail(w->x, w->request, status->err, needs_tls(w));
+    cookies_fail(w->x, w->route.method, w->request, status->err, needs_tls(w));
     http_problem_write(w->x, status, &text);
     idempotency_end(w->rest->options.cache, &w->idempotency, status->err, err_http(status->err),
                     text.data, text.size);

@@ -37,8 +37,10 @@ static void set_cookie(struct http_exchange *x, const char *value, int max_age_s
     http_add_header(x, "Set-Cookie", header);
 }
 
-void cookies_fail(struct http_exchange *x, ProtobufCMessage *request, enum err e, bool secure)
+void cookies_fail(struct http_exchange *x, const struct contract_method *method,
+                  ProtobufCMessage *request, enum err e, bool secure)
 {
+    if (method->rate == RATE_LOGIN) return; /* it was the password */
     if (e == ERR_UNAUTHENTICATED && token_field(request)) set_cookie(x, "", 0, secure);
 }
 

@@ -13,8 +13,9 @@
 
 /* Puts the cookie into the request where its method takes a refresh token and the body has none. */
 MUST_CHECK enum err cookies_read(const struct http_exchange *x, ProtobufCMessage *request);
-/* A refresh token that is not valid any more leaves the browser. */
-void cookies_fail(struct http_exchange *x, ProtobufCMessage *request, enum err e, bool secure);
+/* A refresh token that is not valid any more leaves the browser; not after a wrong password. */
+void cookies_fail(struct http_exchange *x, const struct contract_method *method,
+                  ProtobufCMessage *request, enum err e, bool secure);
 /* Moves a reply's refresh token into the cookie; a logout clears it. */
 void cookies_write(struct http_exchange *x, const struct contract_method *method,
                    ProtobufCMessage *reply, bool secure);

@@ -1,5 +1,6 @@
 /* Handlers: decode, check, call the core and the store, reply. Whatever hashes goes to the pool
  * first. */
+#include "guesses.h"
 #include "users_service.h"
 #include "users_store.h"
 
@@ -194,22 +195,54 @@ static enum err begin_session(struct users *users, struct grant *g)
     return e ? e : sessions_store_add(users->store, s);
 }
 
-/* An e-mail that nobody has takes as long as a wrong password. */
+/* The account, or the device if it has been logged in there: by a refresh token of its, even one
+ * that is not good any more. */
+static void name_guesser(const struct login *l, const char *email_key, const char *user_id,
+                         char ret[static GUESSES_WHO_SIZE])
+{
+    struct session session = {0};
+    char session_id[USER_ID_SIZE];
+    int64_t generation;
+    guesses_of_account(email_key, ret);
+    if (refresh_parse(l->users->principal_key, l->req->refresh_token, session_id, &generation) ||
+        sessions_store_get(l->users->store, session_id, &session))
+        return;
+    if (strcmp(session.user_id, user_id) == 0) guesses_of_device(session_id, ret);
+}
+
+/* An e-mail that nobody has takes as long as a wrong password, and is counted as one. */
+static bool check_password(const struct login *l, const char *hash, const char *guesser)
+{
+    int64_t wait_ms = 0, max = l->users->wrong_passwords_max;
+    if (guesses_left(l->users->cache, guesser, max, &wait_ms)) {
+        rpc_fail_reason(l->call, ERR_EXHAUSTED, "too_many_guesses",
+                        "too many wrong passwords; try again in %lld s, or from a device where you "
+                        "have been logged in",
+                        (long long)(wait_ms + 999) / 1000);
+        return false;
+    }
+    bool right = false;
+    enum err e = hashing_matches(l->req->password, hash ? hash : l->users->dummy_hash, &right);
+    if (e) {
+        rpc_fail(l->call, e, "%s", err_text(e));
+        return false;
+    }
+    if (right && hash) return true;
+    guesses_count(l->users->cache, guesser, max);
+    rpc_fail_reason(l->call, ERR_UNAUTHENTICATED, "bad_credentials",
+                    "the e-mail or the password is wrong");
+    return false;
+}
+
 static void finish_login(struct login *l)
 {
     struct grant g = {0};
-    char email_key[EMAIL_MAX + 1];
+    char email_key[EMAIL_MAX + 1], guesser[GUESSES_WHO_SIZE];
     email_to_key(l->req->email, email_key);
-    enum err found = users_store_by_email(l->users->store, email_key, &g.user);
-    if (found && found != ERR_NOT_FOUND) return users_fail_store(l->call, found);
-
-    bool right = false;
-    const char *hash = found == OK ? g.user.hash : l->users->dummy_hash;
-    enum err e = hashing_matches(l->req->password, hash, &right);
-    if (e) return rpc_fail(l->call, e, "%s", err_text(e));
-    if (found || !right)
-        return rpc_fail_reason(l->call, ERR_UNAUTHENTICATED, "bad_credentials",
-                               "the e-mail or the password is wrong");
+    enum err e = users_store_by_email(l->users->store, email_key, &g.user);
+    if (e && e != ERR_NOT_FOUND) return users_fail_store(l->call, e);
+    name_guesser(l, email_key, g.user.user_id, guesser);
+    if (!check_password(l, e ? NULL : g.user.hash, guesser)) return;
     e = begin_session(l->users, &g);
     if (e) return users_fail_store(l->call, e);
     reply_grant(l->users, &g, l->reply, l->call);

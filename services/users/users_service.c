@@ -17,6 +17,8 @@ static const struct config_key keys[] = {
     PART_KEYS("users", "3341"),
     {"users.bcrypt_cost", CONFIG_INT, "12", HASHING_COST_MIN, HASHING_COST_MAX,
      "bcrypt's cost: each step doubles the time of a login", false},
+    {"users.wrong_passwords_max", CONFIG_INT, "50", 1, CACHE_LIMIT_MAX,
+     "wrong passwords of an account in an hour; beyond, only devices that know it are let try", 0},
     {"users.password_threads", CONFIG_INT, "1", 1, 64, "threads that hash passwords", false},
     {"users.password_queue_max", CONFIG_INT, "64", 1, 4096,
      "logins and registrations that wait for them; beyond: refused", false},
@@ -138,6 +140,7 @@ static enum err start_threads(struct users *users, const struct part_env *env,
                               struct err_detail *detail)
 {
     const struct config *c = env->config;
+    users->wrong_passwords_max = config_int(c, "users.wrong_passwords_max");
     users->bcrypt_cost = (unsigned)config_int(c, "users.bcrypt_cost");
     users->principal_key = env->principal_key;
     hashing_make_dummy(users->bcrypt_cost, users->dummy_hash);

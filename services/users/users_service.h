@@ -21,6 +21,7 @@ struct users {
     struct rpc_server *server;
     const struct principal_key *principal_key; /* of the platform; borrowed */
     unsigned bcrypt_cost;
+    int64_t wrong_passwords_max;
     char dummy_hash[HASH_SIZE]; /* verified for unknown e-mails, so that they take as long */
     pthread_t sweeper;
     bool sweeping;

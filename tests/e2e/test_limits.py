@@ -18,7 +18,7 @@ from test_reload import Reloaded
 
 SHORT_S = 3  # a window that can be waited for
 EXACT = {"gateway.rate_default": "30/20h", "gateway.rate_orders": "20/20h", "gateway.rate_withdrawals": f"5/{SHORT_S}s",
-         "gateway.rate_idempotency_keys": "3/20h"}
+         "gateway.rate_idempotency_keys": "3/20h", "users.wrong_passwords_max": 3}
 ORDER = {"symbol": SYMBOL, "side": "BUY", "type": "LIMIT", "quantity": "0.001", "price": "10000"}
 _numbers = itertools.count(1)
 
@@ -259,6 +259,18 @@ def test_new_idempotency_keys_are_limited_and_repeats_are_not(exact):
     assert place().status_code == 201, "without a key it goes on"
     assert place("key-3").status_code == 429, "and nothing was kept of what was refused"
     assert len(user.get("/orders/open")["items"]) == 4
+
+
+def test_guessing_from_everywhere_ends_and_the_owner_still_comes_in(exact):
+    owner = exact.user("guessed")
+    wrong = {"email": owner.email, "password": "wrong password"}
+    right = wrong | {"password": PASSWORD}
+    answers = [guest(exact).call("POST", "/auth/login", body) for body in [wrong] * 4 + [right]]
+    assert [a.status_code for a in answers] == [401] * 3 + [429] * 2
+    assert answers[-1].json()["code"] == "too_many_guesses"
+    assert owner.call("POST", "/auth/login", wrong).status_code == 401, "his browser knows the account"
+    assert owner.call("POST", "/auth/login", right).status_code == 200
+    assert owner.call("POST", "/auth/refresh", {}).status_code == 200, "and the wrong password did not log him out"
 
 
 # ---- several gateways, a cache that is away, a reload ----

@@ -133,6 +133,51 @@ static void an_unknown_email_costs_as_much_as_a_wrong_password(void **state)
     assert_true(spent[1] > spent[0] / 2 && spent[0] > spent[1] / 2);
 }
 
+static enum err log_in_with(struct users_fixture *f, const char *email, const char *password,
+                            const char *refresh_token)
+{
+    Users__LoginRequest request = USERS__LOGIN_REQUEST__INIT;
+    Users__Tokens *tokens = NULL;
+    request.email = (char *)email;
+    request.password = (char *)password;
+    request.refresh_token = (char *)refresh_token;
+    enum err e = fixture_call(f, NULL, "users.Users/Login", &request, &tokens);
+    fixture_reply_free(tokens);
+    return e;
+}
+
+static void wrong_passwords_are_limited_and_do_not_lock_the_owner_out(void **state)
+{
+    static const char *const emails[] = {"ann@example.com", "nobody@example.com"};
+    struct users_fixture *f = *state;
+    fixture_stop(f);
+    fixture_set(f, "users.wrong_passwords_max=3");
+    assert_ok(fixture_start(f));
+    assert_ok(fixture_register(f, "ann"));
+    assert_ok(fixture_register(f, "bob"));
+    Users__Tokens *ann = fixture_tokens(f, "ann"), *bob = fixture_tokens(f, "bob");
+
+    for (int i = 0; i < 2; i++) { /* whether there is such an account cannot be seen */
+        for (int n = 0; n < 3; n++)
+            assert_err(log_in_with(f, emails[i], "wrong horse battery", ""), ERR_UNAUTHENTICATED);
+        assert_err(log_in_with(f, emails[i], "wrong horse battery", ""), ERR_EXHAUSTED);
+        assert_string_equal(f->status.reason, "too_many_guesses");
+    }
+    assert_err(log_in_with(f, "ANN@example.com", FIXTURE_PASSWORD, ""), ERR_EXHAUSTED);
+    assert_err(log_in_with(f, emails[0], FIXTURE_PASSWORD, "forged.1.token"), ERR_EXHAUSTED);
+    assert_err(log_in_with(f, emails[0], FIXTURE_PASSWORD, bob->refresh_token), ERR_EXHAUSTED);
+    assert_ok(log_in_with(f, "bob@example.com", FIXTURE_PASSWORD, "")); /* nobody else's matter */
+
+    for (int n = 0; n < 3; n++) { /* a device that is known may err as often by itself */
+        assert_ok(log_in_with(f, emails[0], FIXTURE_PASSWORD, ann->refresh_token));
+        assert_err(log_in_with(f, emails[0], "wrong horse battery", ann->refresh_token),
+                   ERR_UNAUTHENTICATED);
+    }
+    assert_err(log_in_with(f, emails[0], FIXTURE_PASSWORD, ann->refresh_token), ERR_EXHAUSTED);
+    fixture_reply_free(ann);
+    fixture_reply_free(bob);
+}
+
 /* ---- who may call what ---- */
 
 static void only_a_service_creates_an_admin(void **state)
@@ -313,6 +358,7 @@ int main(void)
         users_test(a_field_that_is_wrong_is_named),
         users_test(an_unknown_email_and_a_wrong_password_look_the_same),
         users_test(an_unknown_email_costs_as_much_as_a_wrong_password),
+        users_test(wrong_passwords_are_limited_and_do_not_lock_the_owner_out),
         users_test(only_a_service_creates_an_admin),
         users_test(only_an_admin_sees_other_accounts),
         users_test(a_guest_is_nobody),
