@@ -8,6 +8,7 @@
 #include "health.h"
 #include "hub.h"
 #include "listener.h"
+#include "pages.h"
 #include "policy.h"
 #include "rate_limits.h"
 #include "reactor.h"
@@ -166,6 +167,8 @@ static void handle_local(void *context, struct http_exchange *x,
         http_answer(x, 200, method->content, contract_openapi, contract_openapi_size);
     else if (strcmp(name, "AsyncApi") == 0)
         http_answer(x, 200, method->content, contract_asyncapi, contract_asyncapi_size);
+    else if (strcmp(name, "Docs") == 0 || strcmp(name, "DocsPage") == 0)
+        pages_handle(x);
     else if (strcmp(name, "GetStatus") == 0)
         health_handle_public(g->health, x, principal->role == ROLE_ADMIN);
     else
@@ -176,7 +179,7 @@ static void handle_public(void *context, struct http_exchange *x)
 {
     struct gateway *g = context;
     if (!rest_handle(g->rest, x))
-        http_problem_text(x, ERR_NOT_FOUND, "there is nothing here; see /api/v1/help");
+        pages_not_found(x);
 }
 
 /* The WebSocket ports have no REST. */

@@ -35,6 +35,17 @@ const struct contract_method *contract_command(const char *command)
     return found ? &contract_methods[*found] : NULL;
 }
 
+static int compare_page(const void *name, const void *page)
+{
+    return strcmp(name, ((const struct contract_page *)page)->name);
+}
+
+const struct contract_page *contract_page(const char *name)
+{
+    return bsearch(name, contract_pages, contract_page_count, sizeof contract_pages[0],
+                   compare_page);
+}
+
 static int compare_limits(const void *name, const void *limits)
 {
     return strcmp(name, ((const struct contract_limits *)limits)->type->name);

@@ -92,4 +92,17 @@ extern const size_t contract_asyncapi_size;
 extern const char contract_help[]; /* JSON: every command and endpoint with parameters */
 extern const size_t contract_help_size;
 
+/* A page of the help site, or what pages need: style, script. */
+struct contract_page {
+    const char *name; /* below /docs/; "": /docs itself */
+    const char *type; /* its media type */
+    size_t size;      /* bytes of the body, without its NUL */
+    bool immutable;   /* the name changes with the content */
+    const char *body;
+};
+extern const struct contract_page contract_pages[]; /* sorted by name */
+extern const size_t contract_page_count;
+
+const struct contract_page *contract_page(const char *name); /* NULL: none */
+
 #endif

@@ -8,6 +8,7 @@ import argparse
 import importlib
 import json
 import pathlib
+import shutil
 import sys
 
 from google.protobuf import descriptor_pb2
@@ -18,6 +19,7 @@ from gen.check import check_contract
 from gen.help import write_help
 from gen.model import read_contract
 from gen.openapi import write_openapi
+from gen.site import write_site
 from gen.typescript import write_routes, write_types
 
 
@@ -39,6 +41,8 @@ def main() -> int:
     if findings:
         return 1
 
+    shutil.rmtree(args.out / "site", ignore_errors=True)
+    (args.out / "site").mkdir()
     for file in descriptors.file:  # for reflection: without the comments
         file.ClearField("source_code_info")
     openapi = compact(write_openapi(contract, args.version))
@@ -48,6 +52,10 @@ def main() -> int:
     write(args.out / "contract_documents.c",
           c_tables.write_documents({
               "contract_openapi": openapi, "contract_asyncapi": asyncapi, "contract_help": help_data}))
+    site = write_site(contract, args.version)
+    write(args.out / "contract_pages.c", c_tables.write_pages(site))
+    for name, file in site.items():  # to look at, and for the tests
+        write(args.out / "site" / (name or "index.html"), file.text)
     write(args.out / "openapi.json", openapi)
     write(args.out / "asyncapi.json", asyncapi)
     write(args.out / "help.json", help_data)

@@ -74,6 +74,16 @@ bool media_accepts(const char *accept, const char *type)
     return wanted;
 }
 
+bool media_names_html(const char *accept)
+{
+    while (accept && *accept) {
+        size_t item = strcspn(accept, ",");
+        if (equals(accept, strcspn(accept, ",;"), "text/html")) return true;
+        accept += item + (accept[item] == ',');
+    }
+    return false;
+}
+
 bool media_is_plain(const char *content_encoding)
 {
     return !content_encoding || equals(content_encoding, strlen(content_encoding), "identity");

@@ -117,6 +117,16 @@ def event_table(contract):
     yield ""
 
 
+def write_pages(site: dict) -> str:
+    """The help site: contract_pages, sorted by name."""
+    lines = [HEAD, '#include "proto/contract.h"', "", "const struct contract_page contract_pages[] = {"]
+    for name, file in sorted(site.items()):
+        body = file.text.encode()
+        lines += [f'    {{"{name}", "{file.type}", {len(body)}, {str(file.immutable).lower()},', *c_bytes(body)]
+        lines[-1] += "},"
+    return "\n".join(lines + ["};", f"const size_t contract_page_count = {len(site)};", ""])
+
+
 def write_documents(documents: dict) -> str:
     """Texts to embed: name -> text."""
     lines = [HEAD, '#include "proto/contract.h"', ""]

@@ -114,8 +114,12 @@ def check_method(method):
         yield from check_rest(method)
 
 
+def is_page(path: str) -> bool:
+    return any(path == page or path.startswith(page + "/") for page in PAGES)
+
+
 def check_rest(method):
-    if method.verb not in VERBS or not method.path.startswith(ROOTS) and method.path not in PAGES:
+    if method.verb not in VERBS or not method.path.startswith(ROOTS) and not is_page(method.path):
         yield f'rest "{method.verb} {method.path}" is not a verb and a path below {" or ".join(ROOTS)}'
         return
     if not re.fullmatch(r"(/([a-z0-9._-]+|\{[a-z][A-Za-z0-9]*\}))+", method.path):

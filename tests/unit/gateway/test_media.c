@@ -87,6 +87,17 @@ static void any_type_can_be_asked_for(void **state)
             fail_msg("%s for %s", table[i].type, table[i].accept);
 }
 
+static void a_browser_names_html(void **state)
+{
+    (void)state;
+    assert_true(media_names_html("text/html"));
+    assert_true(media_names_html("application/xml, Text/HTML;q=0.9, */*;q=0.8"));
+    assert_false(media_names_html("*/*"));
+    assert_false(media_names_html("text/*"));
+    assert_false(media_names_html(""));
+    assert_false(media_names_html(NULL));
+}
+
 static void only_identity_is_no_compression(void **state)
 {
     (void)state;
@@ -102,6 +113,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_body_is_json_when_it_says_so),
+        cmocka_unit_test(a_browser_names_html),
         cmocka_unit_test(the_range_that_fits_best_decides),
         cmocka_unit_test(any_type_can_be_asked_for),
         cmocka_unit_test(only_identity_is_no_compression),

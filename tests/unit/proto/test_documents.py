@@ -254,6 +254,104 @@ class TheOpenApiDocument(unittest.TestCase):
             self.assertNotIn(f'"#/components/schemas/{short(name)}"', text)
 
 
+class TheAsyncApiDocument(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.document = json.loads(document("asyncapi.json"))
+        cls.operations = cls.document["operations"]
+        cls.messages = cls.document["components"]["messages"]
+
+    def name(self, reference):
+        return reference["$ref"].rsplit("/", 1)[1]
+
+    def test_commands_are_the_same_with_their_fields_and_answers(self):
+        told = {o["title"]: o for o in self.operations.values() if o["action"] == "send"}
+        truth = {m["command"]: m for m in METHODS.values() if m["command"]}
+        self.assertEqual(set(told), set(truth))
+        for command, m in truth.items():
+            sent = self.messages[self.name(told[command]["messages"][0])]
+            fields = set(map(camel, MESSAGES[m["input"]]))
+            self.assertEqual(set(sent["payload"]["properties"]) - {"command", "msgId"}, fields, command)
+            self.assertEqual(sent["payload"]["properties"]["command"], {"const": command})
+            answers = [self.name(a) for a in told[command]["reply"]["messages"]]
+            self.assertEqual(answers[1], "error")
+            result = self.messages[answers[0]]["payload"]["properties"]["result"]
+            expected = {"type": "object"} if m["content"] else {"$ref": "#/components/schemas/" + short(m["output"])}
+            self.assertEqual(result, expected, command)
+            self.assertEqual("security" in told[command], m["caller"] != "GUEST", command)
+
+    def test_channels_and_events_are_the_same(self):
+        told = set()
+        for channel in self.document["channels"].values():
+            for name in channel["messages"]:
+                payload = self.messages[name]["payload"]["properties"]
+                if "data" in payload:
+                    told.add((channel["address"], payload["type"]["const"], self.name(payload["data"])))
+            parameters = set(re.findall(r"\{(\w+)\}", channel["address"]))
+            self.assertEqual(set(channel.get("parameters", {})), parameters)
+        self.assertEqual(told, {(name, type_, short(payload)) for name, type_, _, payload, _ in EVENTS})
+        received = {o["title"] for o in self.operations.values() if o["action"] == "receive"}
+        self.assertEqual(received, {event[0] for event in EVENTS})
+
+    def test_every_message_and_schema_is_used(self):
+        used = json.dumps(self.document)
+        for kind in ("messages", "schemas"):
+            for name in self.document["components"][kind]:
+                self.assertIn(f'"#/components/{kind}/{name}"', used)
+
+    def test_every_message_has_an_example(self):
+        for name, message in self.messages.items():
+            self.assertTrue(message["examples"][0]["payload"], name)
+
+
+class TheProblems(unittest.TestCase):
+    """The words that the code says are those of the contract, with their status."""
+
+    ROOT = SOURCES.parent
+    SAID = re.compile(r'(?:rpc_fail_reason|pending_refuse|fail_text)\([^;]*?(ERR_[A-Z]+|\be\b), *"([a-z_]+)"', re.S)
+    ROW = re.compile(r'X\((?:REFUSED|LEDGER)_[A-Z_]+,\s*(ERR_[A-Z_]+),\s*"([a-z_]+)"')
+    INTERNAL = {"hold_not_found", "settlement_gap", "unbalanced", "asset_fixed", "market_rules"}  # no method of clients
+
+    @classmethod
+    def setUpClass(cls):
+        table = (cls.ROOT / "base/err.h").read_text(encoding="utf-8")
+        rows = re.findall(r'X\((ERR_[A-Z_]+),\s*GRPC_[A-Z_]+,\s*(\d+),\s*\w+,\s*"(\w+)"', table)
+        cls.status = {name: int(status) for name, status, _ in rows}
+        cls.words = {word: int(status) for _, status, word in rows}
+
+    def said(self, folder):
+        for path in sorted((self.ROOT / folder).rglob("*.[ch]")):
+            text = path.read_text(encoding="utf-8")
+            for error, word in self.SAID.findall(text) + self.ROW.findall(text):
+                yield word, self.status.get(error)
+
+    def test_what_every_method_may_answer_has_the_status_of_err_h(self):
+        for word, status in self.words.items():
+            self.assertEqual(PROBLEMS["gateway"].get(word), status, word)
+
+    def test_what_a_part_says_is_declared_in_its_file_and_the_other_way_round(self):
+        for part in ("users", "wallet", "trading"):
+            said = [(word, status) for word, status in self.said(f"services/{part}") if word not in self.INTERNAL]
+            self.assertEqual({word for word, _ in said}, set(PROBLEMS[part]), part)
+            for word, status in said:
+                self.assertIn(status, (None, PROBLEMS[part][word]), word)
+
+    def test_what_the_gateway_says_is_declared(self):
+        said = {word for word, _ in self.said("gateway")}
+        for path in (self.ROOT / "gateway").rglob("*.c"):
+            text = path.read_text(encoding="utf-8")
+            said |= set(re.findall(r'http_problem_status\([^;]*?\d{3}, *"([a-z_]+)"', text, re.S))
+        self.assertGreater(len(said), 10)
+        self.assertLessEqual(said, set(PROBLEMS["gateway"]))
+
+    def test_every_declared_word_is_some_methods(self):
+        for part, codes in PROBLEMS.items():
+            used = {code for name, m in METHODS.items() if name.startswith(part + ".") for code in m["problems"]}
+            self.assertLessEqual(used, set(codes), part)
+            if part != "gateway":
+                self.assertEqual(used, set(codes), part)
+
+
 class TheHelp(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
