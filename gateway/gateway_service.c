@@ -20,10 +20,15 @@
 #include "workers.h"
 #include "ws.h"
 
+#include "base/log.h"
+
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+
+#define FILES_BESIDE 512 /* descriptors for requests, stores, parts */
 
 #define PORT_KEY(key, port, what)                                                                  \
     {                                                                                              \
@@ -349,6 +354,16 @@ static void gateway_stop(void *part, int64_t grace_ms)
     free(g);
 }
 
+/* A descriptor per connection, and some for everything else. */
+static void warn_of_files(const struct config *c)
+{
+    struct rlimit files;
+    int64_t wanted = config_int(c, "gateway.connections_max") + FILES_BESIDE;
+    if (getrlimit(RLIMIT_NOFILE, &files) || files.rlim_cur >= (rlim_t)wanted) return;
+    LOG_LINE(LOG_WARN, "gateway", "the limit of open files does not allow gateway.connections_max",
+             LOG_INT("files", (int64_t)files.rlim_cur), LOG_INT("wanted", wanted));
+}
+
 static enum err gateway_start(const struct part_env *env, void **ret, struct err_detail *detail)
 {
     struct gateway *g = calloc(1, sizeof *g);
@@ -361,6 +376,7 @@ static enum err gateway_start(const struct part_env *env, void **ret, struct err
     for (unsigned i = 0; i < LISTENERS && !e; i++)
         e = start_listener(g, env->config, i, detail);
     if (!e) e = write_ports(g, env, detail);
+    if (!e) warn_of_files(env->config);
     if (e) {
         gateway_stop(g, 0);
         return e;

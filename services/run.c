@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #define STOP_MS  10000 /* from the signal to the exit */
@@ -177,6 +178,15 @@ static int serve(struct running *r, struct cli *cli, const struct part_env *env)
     return e ? CLI_EXIT_FAILED : 0;
 }
 
+/* As many descriptors as the system lets us have: each connection is one. */
+static void raise_file_limit(void)
+{
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files)) return;
+    files.rlim_cur = files.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &files);
+}
+
 int run_command(struct cli *cli)
 {
     struct running r = {0};
@@ -192,6 +202,7 @@ int run_command(struct cli *cli)
     const sigset_t signals = set_of(all_signals);
     (void)pthread_sigmask(SIG_BLOCK, &signals, NULL); /* inherited by every thread from here on */
     (void)signal(SIGPIPE, SIG_IGN);
+    raise_file_limit();
     if (part_env_open(cli->config, &env, &detail))
         return cli_fail(CLI_EXIT_FAILED, "%s", detail.text);
     int status = serve(&r, cli, env);

@@ -8,6 +8,7 @@
  *   revoke SESSION                     ok: the session is on the deny list
  *   publish TOPIC KEY TYPE JSON        ok
  *   trades SYMBOL FIRST COUNT          ok: so many market.trade, numbered from FIRST
+ *   both FIRST COUNT                   ok: so many of A-USDT and of B-USDT, in turns
  *   restart                            ok: trading is another process now, with a new epoch
  *   gate open|shut                     ok: GetDepth waits while the gate is shut
  *   held                               how many wait at the gate
@@ -44,6 +45,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #define MARKETS         600 /* in ListMarkets: more than a whole answer holds */
 #define RING_SIZE       65536
@@ -429,22 +431,39 @@ static void on_publish(char *line)
     (void)printf("ok\n");
 }
 
+static void publish_trade(const char *symbol, unsigned number)
+{
+    char id[24];
+    uint8_t packed[256];
+    Trading__Trade trade = TRADING__TRADE__INIT;
+    Trading__TradeEvent event = TRADING__TRADE_EVENT__INIT;
+    (void)snprintf(id, sizeof id, "%u", number);
+    trade.symbol = (char *)symbol;
+    trade.trade_id = id;
+    event.trade = &trade;
+    size_t size = trading__trade_event__pack(&event, packed);
+    bus_publish(host.trading.publisher, "trading.market", symbol, "market.trade", packed, size);
+}
+
 static void on_trades(char *line)
 {
-    char symbol[64], id[24];
+    char symbol[64];
     unsigned first = 0, count = 0;
     /* NOLINTNEXTLINE(cert-err34-c): the tests' own numbers */
     CHECK(sscanf(line, "%63s %u %u", symbol, &first, &count) == 3);
-    Trading__Trade trade = TRADING__TRADE__INIT;
-    Trading__TradeEvent event = TRADING__TRADE_EVENT__INIT;
-    trade.symbol = symbol;
-    trade.trade_id = id;
-    event.trade = &trade;
+    for (unsigned i = first; i < first + count; i++)
+        publish_trade(symbol, i);
+    (void)printf("ok\n");
+}
+
+static void on_both(const char *line)
+{
+    unsigned first = 0, count = 0;
+    /* NOLINTNEXTLINE(cert-err34-c): the tests' own numbers */
+    CHECK(sscanf(line, "%u %u", &first, &count) == 2);
     for (unsigned i = first; i < first + count; i++) {
-        uint8_t packed[256];
-        (void)snprintf(id, sizeof id, "%u", i);
-        size_t size = trading__trade_event__pack(&event, packed);
-        bus_publish(host.trading.publisher, "trading.market", symbol, "market.trade", packed, size);
+        publish_trade("A-USDT", i);
+        publish_trade("B-USDT", i);
     }
     (void)printf("ok\n");
 }
@@ -467,6 +486,7 @@ static void obey(char *line)
     if (strncmp(line, "token ", 6) == 0) return on_token(line + 6);
     if (strncmp(line, "publish ", 8) == 0) return on_publish(line + 8);
     if (strncmp(line, "trades ", 7) == 0) return on_trades(line + 7);
+    if (strncmp(line, "both ", 5) == 0) return on_both(line + 5);
     if (strcmp(line, "held") == 0) {
         (void)printf("%u\n", atomic_load(&host.held));
         return;
@@ -514,6 +534,10 @@ static struct config *load_config(const char *directory)
 int main(int argc, char **argv)
 {
     CHECK(argc == 2); /* an empty directory */
+    struct rlimit files;
+    CHECK(getrlimit(RLIMIT_NOFILE, &files) == 0);
+    files.rlim_cur = files.rlim_max;
+    CHECK(setrlimit(RLIMIT_NOFILE, &files) == 0);
     struct err_detail detail = {""};
     struct part_env *env = NULL;
     struct config *config = load_config(argv[1]);
