@@ -72,7 +72,7 @@ static bool identify(struct work *w, enum err *ret_refused, struct rpc_status *r
     if (e && !refused) http_problem(w->x, ret_status);
     if (refused) w->principal = principal_guest();
     *ret_refused = refused && w->route.method->caller != CALLER_GUEST ? e : OK;
-    http_set_user(w->x, w->principal.user_id);
+    http_set_caller(w->x, &w->principal);
     return !e || refused;
 }
 

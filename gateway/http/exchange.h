@@ -26,7 +26,8 @@ struct http_exchange {
     char peer[ADDRESS_TEXT_SIZE]; /* the client's address */
     bool tls;                     /* between it and a trusted proxy */
     char request_id[33];
-    char user_id[HTTP_USER_MAX]; /* for the log */
+    char user_id[HTTP_USER_MAX]; /* for the log, */
+    char key_id[HTTP_USER_MAX];  /* and the API key, if it was one */
     struct trace trace;
     int64_t begin_us, deadline_ms;
     int64_t body_size; /* -1: chunked */

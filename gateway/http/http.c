@@ -77,9 +77,10 @@ const struct http_settings *http_settings(const struct http_exchange *x)
     return x->settings;
 }
 
-void http_set_user(struct http_exchange *x, const char *user_id)
+void http_set_caller(struct http_exchange *x, const struct principal *principal)
 {
-    (void)snprintf(x->user_id, sizeof x->user_id, "%s", user_id);
+    (void)snprintf(x->user_id, sizeof x->user_id, "%s", principal->user_id);
+    (void)snprintf(x->key_id, sizeof x->key_id, "%s", principal->key_id);
 }
 
 int64_t http_deadline_ms(const struct http_exchange *x)

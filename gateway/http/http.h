@@ -61,7 +61,7 @@ const struct http_settings *http_settings(const struct http_exchange *x);
 /* Nobody's, one of the configured origins, or the host's own: a page of another may not connect. */
 bool http_origin_allowed(const struct http_exchange *x);
 /* Who it turned out to be: for the log line. */
-void http_set_user(struct http_exchange *x, const char *user_id);
+void http_set_caller(struct http_exchange *x, const struct principal *principal);
 /* Monotonic: when the answer must have left. */
 int64_t http_deadline_ms(const struct http_exchange *x);
 
@@ -115,7 +115,7 @@ bool http_stream_begin(struct http_exchange *x, const char *content_type);
 /*
  * For what stays connected: the client's socket, which no longer blocks, is now the caller's; the
  * thread and civetweb are done with it when the handler returns. After the answer, and the last
- * thing done with the exchange but http_set_user. Bytes that the client sent before it had the
+ * thing done with the exchange but http_set_caller. Bytes that the client sent before it had the
  * answer may be lost. -1: no descriptor is left, or the client has gone.
  */
 int http_take_over(struct http_exchange *x);

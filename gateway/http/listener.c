@@ -74,7 +74,8 @@ static void log_request(const struct http_exchange *x)
              LOG_TEXT("listener", x->policy->name), LOG_TEXT("peer", x->peer),
              LOG_TEXT("user", x->user_id), LOG_TEXT("verb", x->verb), LOG_TEXT("path", x->path),
              LOG_INT("status", x->status), LOG_INT("sent_bytes", (int64_t)x->sent),
-             LOG_INT("duration_us", duration_us));
+             LOG_INT("duration_us", duration_us),
+             LOG_TEXT(x->key_id[0] ? "key" : NULL, x->key_id)); /* last: none ends the line */
 }
 
 /* ---- what civetweb calls, on the connection's thread ---- */

@@ -30,7 +30,8 @@ struct commands {
 struct asked {
     const char *listener;
     const char *notice; /* that the command will be gone, or NULL */
-    char command[COMMAND_NAME_MAX + 1], msg_id[COMMAND_MSG_ID_MAX + 1], user_id[40];
+    char command[COMMAND_NAME_MAX + 1], msg_id[COMMAND_MSG_ID_MAX + 1];
+    char user_id[40], key_id[40];
     struct trace trace;
     int64_t begin_us;
 };
@@ -141,8 +142,14 @@ static void log_command(const struct asked *a, enum err e)
     LOG_LINE(err_http(e) >= 500 ? LOG_WARN : LOG_INFO, "gateway", "command",
              LOG_TEXT("trace_id", trace_id), LOG_TEXT("listener", a->listener),
              LOG_TEXT("user", a->user_id), LOG_TEXT("command", a->command),
-             LOG_TEXT("result", err_word(e)),
-             LOG_INT("duration_us", clock_mono_us() - a->begin_us));
+             LOG_TEXT("result", err_word(e)), LOG_INT("duration_us", clock_mono_us() - a->begin_us),
+             LOG_TEXT(a->key_id[0] ? "key" : NULL, a->key_id)); /* last: none ends the line */
+}
+
+static void set_caller(struct asked *a, const struct principal *principal)
+{
+    (void)snprintf(a->user_id, sizeof a->user_id, "%s", principal->user_id);
+    (void)snprintf(a->key_id, sizeof a->key_id, "%s", principal->key_id);
 }
 
 static void fail(struct hub_connection *c, const struct asked *a, const struct rpc_status *status)
@@ -353,7 +360,7 @@ static void run_authenticate(struct work *w)
     s->expires_s = expires.seconds;
     s->auth_deadline_ms = 0;
     s->next_tick_ms = clock_mono_ms() + s->commands->options.tick_ms;
-    (void)snprintf(w->asked.user_id, sizeof w->asked.user_id, "%s", principal.user_id);
+    set_caller(&w->asked, &principal);
     response.user_id = principal.user_id;
     response.expires_at = &expires;
     succeed_message(s->connection, &w->asked, &response.base);
@@ -575,7 +582,7 @@ void command_text(struct command_session *s, const char *text, size_t size)
         .listener = s->policy.name, .trace = trace_new(), .begin_us = clock_mono_us()};
     memcpy(w.asked.command, message.command, sizeof w.asked.command);
     memcpy(w.asked.msg_id, message.msg_id, sizeof w.asked.msg_id);
-    (void)snprintf(w.asked.user_id, sizeof w.asked.user_id, "%s", s->principal.user_id);
+    set_caller(&w.asked, &s->principal);
     if (!e)
         run(&w, message.params);
     else if (count(&w, RATE_DEFAULT, 1))

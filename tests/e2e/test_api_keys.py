@@ -267,6 +267,8 @@ def test_the_log_tells_what_was_done_and_no_secret(platform, ann):
     lines = [json.loads(line) for line in log.splitlines() if bot.key_id in line and line.startswith("{")]
     assert [(x["msg"], x["owner"]) for x in lines if x["part"] == "users"] == [
         ("api key created", ann.id), ("api key revoked", ann.id)]
+    assert [(x["path"], x["user"], x["key"]) for x in lines if x["part"] == "gateway" and "key" in x] == [
+        ("/api/v1/users/me", ann.id, bot.key_id)]
     assert bot.secret not in log and headers["X-API-SIGNATURE"] not in log
 
 

@@ -57,12 +57,57 @@ static enum err act_log_out(struct users_fixture *f)
     return fixture_logout(f, &p, held->refresh_token);
 }
 
+static char key_id[USER_ID_SIZE]; /* of the last key that was made */
+static Users__ApiKeyPermission reading[] = {USERS__API_KEY_PERMISSION__READ};
+
+static enum err act_make_key(struct users_fixture *f)
+{
+    struct principal p = fixture_principal(f, held);
+    Users__CreateApiKeyRequest request = USERS__CREATE_API_KEY_REQUEST__INIT;
+    Users__CreatedApiKey *created = NULL;
+    request.name = (char *)"bot";
+    request.kind = USERS__API_KEY_KIND__HMAC_SHA256;
+    request.permissions = reading;
+    request.n_permissions = 1;
+    enum err e = fixture_call(f, &p, "users.ApiKeys/CreateApiKey", &request, &created);
+    if (!e) (void)snprintf(key_id, sizeof key_id, "%s", created->api_key->key_id);
+    fixture_reply_free(created);
+    return e;
+}
+
+static enum err act_change_key(struct users_fixture *f)
+{
+    struct principal p = fixture_principal(f, held);
+    Users__UpdateApiKeyRequest request = USERS__UPDATE_API_KEY_REQUEST__INIT;
+    Users__ApiKey *key = NULL;
+    request.key_id = key_id;
+    request.name = (char *)"changed";
+    request.permissions = reading;
+    request.n_permissions = 1;
+    enum err e = fixture_call(f, &p, "users.ApiKeys/UpdateApiKey", &request, &key);
+    fixture_reply_free(key);
+    return e;
+}
+
+static enum err act_revoke_key(struct users_fixture *f)
+{
+    struct principal p = fixture_principal(f, held);
+    Users__RevokeApiKeyRequest request = USERS__REVOKE_API_KEY_REQUEST__INIT;
+    Users__RevokeApiKeyResponse *reply = NULL;
+    request.key_id = key_id;
+    enum err e = fixture_call(f, &p, "users.ApiKeys/RevokeApiKey", &request, &reply);
+    fixture_reply_free(reply);
+    return e;
+}
+
 static void an_act_fails_whole_at_every_store_call(void **state)
 {
     struct users_fixture *f = *state;
     static const struct act acts[] = {
-        {"register", 1, act_register}, {"log in", 2, act_log_in},   {"refresh", 3, act_refresh},
-        {"who am I", 0, act_who_am_i}, {"log out", 0, act_log_out},
+        {"register", 1, act_register},       {"log in", 2, act_log_in},
+        {"refresh", 3, act_refresh},         {"who am I", 0, act_who_am_i},
+        {"make a key", 2, act_make_key},     {"change a key", 0, act_change_key},
+        {"revoke a key", 3, act_revoke_key}, {"log out", 0, act_log_out},
     };
     assert_ok(fixture_register(f, "ann"));
     hold(fixture_tokens(f, "ann"));
