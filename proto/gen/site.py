@@ -186,7 +186,7 @@ def facts(contract, method) -> list:
     ret.append(("Rate", f'<a href="/docs/rate-limits">{esc(method.rate.lower())}</a>: {words(rate)}.'))
     ret.append(("Safe to repeat", yes if method.idempotent else key if method.caller != "GUEST" else "No."))
     if method.command:
-        ports = " and ".join(listeners(method))
+        ports = ", ".join(listeners(method))
         ret.append(("WebSocket", f"{code(method.command)}, on <a href=\"/docs/realtime\">{ports}</a>."))
     return ret
 

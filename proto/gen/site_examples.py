@@ -30,7 +30,13 @@ def split_request(contract, method) -> tuple:
 
 
 def uses_cookie(message) -> bool:
+    """Its refresh token comes or goes in a cookie; on the WebSocket it is a field."""
     return message.field("refreshToken") is not None
+
+
+def lives_by_cookie(method) -> bool:
+    """It is about nothing but the refresh token."""
+    return uses_cookie(method.input) and len(method.input.fields) == 1
 
 
 def address(contract, method) -> str:
@@ -60,9 +66,9 @@ def curl(contract, method) -> str:
     lines = [" ".join(words + [shell(ORIGIN + address(contract, method))])]
     if method.caller != "GUEST":
         lines.append(TOKEN)
-    if uses_cookie(method.input):
+    if lives_by_cookie(method):
         lines.append("-b cookies.txt")
-    if uses_cookie(method.output) or uses_cookie(method.input):
+    if uses_cookie(method.output) or lives_by_cookie(method):
         lines.append("-c cookies.txt")
     if takes_key(method):
         lines.append(f"-H 'Idempotency-Key: {method.operation}-1'")
@@ -77,7 +83,7 @@ def websocket(contract, method) -> tuple:
     if not method.command:
         return None
     sent = {"command": method.command, "msgId": MSG_ID} | request_example(contract, method.input.fields)
-    if uses_cookie(method.input):
+    if lives_by_cookie(method):
         sent["refreshToken"] = "$REFRESH_TOKEN"
     result = answer_example(contract, method)
     return sent, {"msgId": MSG_ID, "ok": True, "result": {} if result is None else result}
@@ -98,8 +104,7 @@ def javascript_object(value, indent: str = "") -> str:
 
 def javascript(contract, method) -> str:
     example = request_example(contract, method.input.fields)
-    if uses_cookie(method.input):
-        example = {}
+    example.pop("refreshToken", None)
     if method.content == "text/event-stream":
         channels = json.dumps(example["channels"])
         return f"tradepost.stream({channels}, {{\n  event(event) {{ console.log(event.type, event.data); }},\n}});"
