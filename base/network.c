@@ -151,6 +151,7 @@ void network_client(const struct networks *trusted, const char *peer, const char
     struct address at = {0}, next;
     (void)snprintf(ret, ADDRESS_TEXT_SIZE, "%s", peer);
     if (!address_parse(peer, strlen(peer), &at)) return;
+    address_format(&at, ret);
     for (size_t i = line_count; i-- && networks_contain(trusted, &at);) {
         size_t end = strlen(lines[i]);
         do {

@@ -1,7 +1,8 @@
 /*
- * The socket behind a civetweb connection, and the listening one. civetweb keeps it to itself, so it is found among the
- * process's descriptors by what no two connections share: the addresses of both ends. Searching
- * begins near the last one found; a few system calls, usually. Thread-safe; does not block.
+ * The socket behind a civetweb connection, and the listening one. civetweb keeps them to itself, so
+ * they are found among the process's descriptors by what no two connections share: the addresses of
+ * both ends. Searching begins near the last one found; a few system calls, usually. Thread-safe;
+ * does not block.
  */
 #ifndef GATEWAY_DESCRIPTOR_H
 #define GATEWAY_DESCRIPTOR_H

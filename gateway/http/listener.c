@@ -1,4 +1,24 @@
-/* One civetweb context, told to do nothing by itself: every request is checked here and handed on.
+/*
+ * One civetweb context, told to do nothing by itself: every request is checked here and handed on.
+ *
+ * What civetweb 1.15 does if it is let, and who does not let it (test_framing.py tries each):
+ * - bare LFs, folded lines, blanks before colons are fine: http_check_lines
+ * - headers after the 64th are dropped, those that stand twice both kept: check_headers
+ * - Content-Length beside Transfer-Encoding, and "5x" or "+5": check_framing
+ * - bodies of any length are read, also to be thrown away: http_body; end() closes instead
+ * - each read has its own time limit: cutter.h
+ * - the trailers of chunks become the next request: http_body closes after chunks
+ * - behind blank lines the head is taken for the body: read_body, a head has NULs by then
+ * - 100 Continue is never said: http_body
+ * - %2f and %00 are decoded, dots resolved: "decode_url" no, and check_path
+ * - absolute targets and "*" end the connection without a word: on_close
+ * - errors have pages of its own: on_error
+ * - every preflight is answered with "*": "access_control_..." are empty
+ * - files, listings and CGI: on_request takes everything before
+ * - forms are parsed badly (CVE-2025-9648): never called
+ * - a full queue blocks the thread that accepts: connections end when most threads are taken, and
+ *   health has a context of its own
+ * - WebSocket's masks, lengths and fragments: ws_parser.h, on the socket itself
  */
 #include "descriptor.h"
 #include "door.h"

@@ -47,13 +47,14 @@ static struct reading read_strictly(char *head, size_t size)
     struct reading r = {0};
     const char *at = head, *end = head + size;
     for (bool first = true;; first = false) {
-        const char *line_end = memmem(at, (size_t)(end - at), "\r\n", 2);
-        if (!line_end && r.headers) { /* what is no head follows, so that bare LFs look like CRLF */
-            size_t rest = strcspn(at, "\r\n");
-            CHECK(at + rest + 4 <= end && memcmp(at + rest, "\n\n\r", 4) == 0);
+        size_t rest = strcspn(at, "\r\n");
+        /* Two bare LFs pass if they are followed by what civetweb makes of CRLF, and a NUL ends
+         * what could ever be a request. */
+        if (!first && end - at >= (ptrdiff_t)rest + 4 && memcmp(at + rest, "\n\n\r", 4) == 0) {
             read_header(at, rest, &r);
             return r;
         }
+        const char *line_end = memmem(at, (size_t)(end - at), "\r\n", 2);
         CHECK(line_end);
         size_t line = (size_t)(line_end - at);
         CHECK(!memchr(at, '\r', line) && !memchr(at, '\n', line));

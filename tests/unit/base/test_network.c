@@ -173,6 +173,7 @@ static void the_client_is_whom_the_last_trusted_proxy_saw(void **state)
         {"127.0.0.1", {"198.51.100.1 198.51.100.2"}, "127.0.0.1"},
         {"127.0.0.1", {"unknown, 198.51.100.1"}, "198.51.100.1"}, /* nobody looks so far */
         {"/run/socket", {"198.51.100.1"}, "/run/socket"},
+        {"::ffff:203.0.113.9", {"198.51.100.1"}, "203.0.113.9"},
     };
     struct networks trusted = parse("127.0.0.1/32,10.0.0.0/8,fd00::/8");
     for (size_t i = 0; i < COUNT(table); i++) {
