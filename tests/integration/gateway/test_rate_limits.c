@@ -6,6 +6,7 @@
 #include "support/eventually.h"
 #include "support/redis.h"
 
+#include <pthread.h>
 #include <stdio.h>
 
 #define LIMIT 5
@@ -135,6 +136,39 @@ static void while_the_cache_is_away_each_gateway_counts_and_nothing_is_unlimited
     stop_gateway(&g);
 }
 
+static void *count_on(void *arg)
+{
+    struct limits_verdict v;
+    for (int i = 0; i < 50; i++) {
+        assert_ok(count(arg, "threads", RATE_ORDERS, 1, &v));
+        assert_true(v.limit == 1000 || v.limit == 2000);
+    }
+    return NULL;
+}
+
+static void rules_may_change_while_calls_are_counted(void **state)
+{
+    enum { THREADS = 4 };
+    (void)state;
+    struct gateway g = start_gateway();
+    struct limits_rules other = rules;
+    struct limits_verdict v;
+    pthread_t threads[THREADS];
+    other.of[RATE_ORDERS].limit = 1000;
+    limits_set(g.limits, &other);
+    for (int i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, count_on, &g), 0);
+    for (int i = 0; i < 1000; i++) {
+        other.of[RATE_ORDERS].limit = i % 2 ? 1000 : 2000;
+        limits_set(g.limits, &other);
+    }
+    for (int i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+    assert_ok(count(&g, "threads", RATE_ORDERS, 0, &v));
+    assert_int_equal(v.remaining, 1000 - THREADS * 50); /* none lost, none twice */
+    stop_gateway(&g);
+}
+
 static int start_redis(void **state)
 {
     (void)state;
@@ -154,6 +188,7 @@ int main(void)
         cmocka_unit_test(two_gateways_count_together),
         cmocka_unit_test(a_batch_is_counted_whole_or_not_at_all),
         cmocka_unit_test(new_rules_hold_from_the_next_call_on),
+        cmocka_unit_test(rules_may_change_while_calls_are_counted),
         cmocka_unit_test(while_the_cache_is_away_each_gateway_counts_and_nothing_is_unlimited),
     };
     return cmocka_run_group_tests(tests, start_redis, stop_redis);
