@@ -275,7 +275,8 @@ static void add_cors(struct http_exchange *x, struct buf *out)
                          "Access-Control-Allow-Origin: %s\r\n"
                          "Access-Control-Allow-Credentials: true\r\n"
                          "Access-Control-Expose-Headers: ETag, X-Request-Id, Idempotent-Replayed, "
-                         "RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, Retry-After\r\n",
+                         "RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, Retry-After, "
+                         "Deprecation, Sunset, Link\r\n",
                          origin);
     if (http_header(x, "Access-Control-Request-Method"))
         (void)buf_add_text(out, "Access-Control-Allow-Methods: GET, POST, PUT, DELETE\r\n"

@@ -283,6 +283,7 @@ def read_guide(contract, name: str) -> tuple:
                                                            key=lambda p: p.status)),
         "rates": lambda: rate_table(contract),
     }
+    text = re.sub(r'(?<=<code class="json">)(.*?)(?=</code>)', lambda m: site_html.json_code(m.group(1)), text, flags=re.S)
     return name, title, lead, re.sub(r"\{\{(\w+)\}\}", lambda m: tables[m.group(1)](), text)
 
 

@@ -9,6 +9,8 @@ import unittest
 
 SITE = pathlib.Path(sys.argv[1], "site")
 HELP = json.loads(pathlib.Path(sys.argv[1], "help.json").read_text(encoding="utf-8"))
+ROOT = pathlib.Path(__file__).resolve().parents[3]
+CONFIG = ROOT / "config/tradepost.yml"
 PAGE_BYTES_MAX = 100_000
 AA = 4.5  # the contrast that WCAG 2.1 wants of text
 OWN = ("https://localhost:3333",)
@@ -114,6 +116,25 @@ class Completeness(unittest.TestCase):
         name, anchor = page_at(address)
         self.assertIn(name, PAGES, f"{where}: {address}")
         self.assertTrue(not anchor or anchor in PAGES[name].ids, f"{where}: {address}")
+
+    def test_every_close_code_is_told(self):
+        hub = (ROOT / "gateway/realtime/hub.h").read_text(encoding="utf-8")
+        codes = set(re.findall(r"HUB_CLOSE_\w+ = (\d{4})", hub)) - {"1000"}
+        self.assertGreater(len(codes), 5)
+        text = PAGES["realtime"].text
+        self.assertEqual({c for c in codes if c not in text}, set())
+
+    def test_the_limits_of_calls_are_those_of_the_configuration(self):
+        """ "5/15m" there is "5 per 15 minutes" here."""
+        units = {"m": "minute", "h": "hour"}
+        settings = dict(re.findall(r'^ *rate_([a-z]+): "(\d+/\d+[mh])"', CONFIG.read_text(encoding="utf-8"), re.M))
+        told = {o["rate"].lower(): o["rateLimit"] for o in HELP["operations"] if o["rate"] != "UNLIMITED"}
+        self.assertLessEqual(set(told), set(settings))
+        for rate, words in told.items():
+            count, window = settings[rate].split("/")
+            number, unit = int(window[:-1]), units[window[-1]]
+            span = unit if number == 1 else f"{number} {unit}s"
+            self.assertTrue(words.startswith(f"{count} per {span} and "), f"{rate}: {words}")
 
 
 class Strictness(unittest.TestCase):
