@@ -43,10 +43,13 @@ need_nginx() {
     local sudo=() policy=/usr/sbin/policy-rc.d
     [ "$(id -u)" -eq 0 ] || sudo=(sudo)
     if [ ! -e $policy ]; then
+        trap "${sudo[*]} rm -f $policy" EXIT
         printf '#!/bin/sh\nexit 101\n' | "${sudo[@]}" install -m 755 /dev/stdin $policy
-        trap '"${sudo[@]}" rm -f '$policy RETURN EXIT
+        need_packages nginx
+        "${sudo[@]}" rm -f $policy
+        trap - EXIT
     fi
-    need_packages nginx-light
+    need_packages nginx
     ! command -v systemctl >/dev/null || "${sudo[@]}" systemctl disable --quiet nginx || :
 }
 
