@@ -56,7 +56,8 @@ void fixture_start(struct fixture *f, const char *listen, const struct rpc_serve
     o.principal_key = &f->key;
     assert_ok(rpc_server_new(&o, &f->server, &detail));
     assert_ok(rpc_server_add(f->server, &f->users.base, f->context));
-    assert_ok(rpc_server_add(f->server, &f->api_keys.base, f->context));
+    if (f->api_keys.resolve_api_key)
+        assert_ok(rpc_server_add(f->server, &f->api_keys.base, f->context));
     if (f->ready) rpc_server_set_ready(f->server, f->ready, f->ready_arg);
     enum err e = rpc_server_start(f->server, &detail);
     if (e) fail_msg("%s: %s", err_name(e), detail.text);

@@ -27,9 +27,9 @@ struct fixture {
     struct rpc_client *client;
     struct principal_key key;
     Users__Users_Service users;
-    Users__ApiKeys_Service api_keys;
-    char url[FIXTURE_TEXT_SIZE]; /* where the server is, port filled in */
-    void *context;               /* of the handlers */
+    Users__ApiKeys_Service api_keys; /* added to the server if it resolves keys */
+    char url[FIXTURE_TEXT_SIZE];     /* where the server is, port filled in */
+    void *context;                   /* of the handlers */
     enum err (*ready)(void *arg, struct err_detail *detail); /* NULL: nobody is asked */
     void *ready_arg;
 };
