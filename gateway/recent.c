@@ -73,6 +73,7 @@ void recent_put(struct recent *r, const char *key, uint64_t epoch, int64_t asked
     memcpy(a->body, body, size);
     a->epoch = epoch;
     a->asked_ms = asked_ms;
+    http_etag(body, size, a->etag);
     a->size = size;
     shared_put(slot_of(r, key), a);
 }

@@ -11,6 +11,7 @@
 #define GATEWAY_RECENT_H
 
 #include "base/err.h"
+#include "http.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -23,6 +24,7 @@ struct recent_answer {
     char key[RECENT_KEY_MAX + 1];
     uint64_t epoch;
     int64_t asked_ms;
+    char etag[HTTP_ETAG_SIZE];
     size_t size;
     char body[];
 };

@@ -251,6 +251,7 @@ static bool answer_recent(struct work *w)
     const struct recent_answer *a = recent_find(recent, w->recent_key, w->asked_ms, max_ms);
     if (!a) return false;
     http_add_header(w->x, "Age", "0"); /* seconds */
+    http_set_etag(w->x, a->etag);
     http_answer(w->x, w->route.method->success, JSON_TYPE, a->body, a->size);
     shared_rele(a);
     return true;

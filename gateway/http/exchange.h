@@ -36,7 +36,7 @@ struct http_exchange {
     bool close;        /* the connection ends with this answer */
     int status;        /* 0: not answered yet */
     size_t sent;
-    const char *csp, *cache_control; /* NULL: the usual */
+    const char *csp, *cache_control, *etag; /* NULL: the usual */
     struct buf headers;
 };
 

@@ -13,7 +13,6 @@
 
 #define READ_SIZE            16384
 #define HEAD_SIZE            1024 /* bytes of an answer's head, mostly */
-#define ETAG_SIZE            36   /* quotes, 32 hex digits, and room */
 #define WRITE_MIN_MS         2000 /* for an answer, however late it is */
 #define HTTP_QUERY_NAME_SIZE 128
 
@@ -182,10 +181,19 @@ enum err http_body(struct http_exchange *x, size_t size_max, struct buf *ret)
 
 /* ---- the answer ---- */
 
+/* Every answer has a dozen of them: no need to print. */
+static void add_line(struct buf *out, const char *name, const char *value)
+{
+    (void)buf_add_text(out, name);
+    (void)buf_add_text(out, ": ");
+    (void)buf_add_text(out, value);
+    (void)buf_add_text(out, "\r\n");
+}
+
 void http_add_header(struct http_exchange *x, const char *name, const char *value)
 {
     CHECK(!strpbrk(value, "\r\n") && !strpbrk(name, "\r\n: "));
-    (void)buf_add_format(&x->headers, "%s: %s\r\n", name, value);
+    add_line(&x->headers, name, value);
 }
 
 void http_set_csp(struct http_exchange *x, const char *csp)
@@ -306,19 +314,17 @@ static void add_head(struct http_exchange *x, struct buf *out, int status, const
 {
     if (!x->close && (!x->body_read || !wants_keep_alive(x))) x->close = true;
     if (x->last && atomic_load(x->last)) x->close = true;
-    (void)buf_add_format(out,
-                         "HTTP/1.1 %d %s\r\n"
-                         "X-Request-Id: %s\r\n"
-                         "X-Content-Type-Options: nosniff\r\n"
-                         "X-Frame-Options: DENY\r\n"
-                         "Referrer-Policy: no-referrer\r\n"
-                         "Cross-Origin-Resource-Policy: same-origin\r\n"
-                         "Content-Security-Policy: %s\r\n",
-                         status, status_name(status)->reason, x->request_id,
-                         x->csp ? x->csp : "default-src 'none'; frame-ancestors 'none'");
+    (void)buf_add_format(out, "HTTP/1.1 %d %s\r\n", status, status_name(status)->reason);
+    add_line(out, "X-Request-Id", x->request_id);
+    add_line(out, "Content-Security-Policy",
+             x->csp ? x->csp : "default-src 'none'; frame-ancestors 'none'");
+    (void)buf_add_text(out, "X-Content-Type-Options: nosniff\r\n"
+                            "X-Frame-Options: DENY\r\n"
+                            "Referrer-Policy: no-referrer\r\n"
+                            "Cross-Origin-Resource-Policy: same-origin\r\n");
     if (x->settings->hsts || (x->tls && !is_to_localhost(x)))
         (void)buf_add_text(out, "Strict-Transport-Security: max-age=31536000\r\n");
-    if (content_type) (void)buf_add_format(out, "Content-Type: %s\r\n", content_type);
+    if (content_type) add_line(out, "Content-Type", content_type);
     if (status == 401) (void)buf_add_text(out, "WWW-Authenticate: Bearer\r\n");
     if (x->close) (void)buf_add_text(out, "Connection: close\r\n");
     add_cors(x, out);
@@ -331,15 +337,27 @@ static bool matches_etag(const struct http_exchange *x, const char *etag)
     return wanted && (strcmp(wanted, "*") == 0 || strstr(wanted, etag));
 }
 
+void http_etag(const char *body, size_t size, char ret[static HTTP_ETAG_SIZE])
+{
+    uint8_t hash[SHA256_SIZE];
+    char hex[2 * SHA256_SIZE + 1];
+    crypt_sha256(body, size, hash);
+    hex_encode(hash, sizeof hash, hex);
+    (void)snprintf(ret, HTTP_ETAG_SIZE, "\"%.32s\"", hex);
+}
+
+void http_set_etag(struct http_exchange *x, const char *etag)
+{
+    x->etag = etag;
+}
+
 /* A successful GET can be cached by its content: `true`, and the client has it already. */
 static bool add_etag(const struct http_exchange *x, struct buf *out, const char *body, size_t size)
 {
-    uint8_t hash[SHA256_SIZE];
-    char hex[2 * SHA256_SIZE + 1], etag[ETAG_SIZE];
-    crypt_sha256(body, size, hash);
-    hex_encode(hash, sizeof hash, hex);
-    (void)snprintf(etag, sizeof etag, "\"%.32s\"", hex);
-    (void)buf_add_format(out, "ETag: %s\r\n", etag);
+    char own[HTTP_ETAG_SIZE];
+    if (!x->etag) http_etag(body, size, own);
+    const char *etag = x->etag ? x->etag : own;
+    add_line(out, "ETag", etag);
     return matches_etag(x, etag);
 }
 
@@ -372,7 +390,7 @@ void http_answer(struct http_exchange *x, int status, const char *content_type, 
     const char *cache_control = "no-store";
     if (get && (status == 200 || status == 304))
         cache_control = x->cache_control ? x->cache_control : "private, no-cache";
-    (void)buf_add_format(&out, "Cache-Control: %s\r\n", cache_control);
+    add_line(&out, "Cache-Control", cache_control);
     if (!empty) (void)buf_add_format(&out, "Content-Length: %zu\r\n", size);
     (void)buf_add_text(&out, "\r\n");
     if (!empty && !x->head) (void)buf_add(&out, body, size);

@@ -91,6 +91,11 @@ void http_add_header(struct http_exchange *x, const char *name, const char *valu
  * no-cache"). Borrowed until the answer. */
 void http_set_csp(struct http_exchange *x, const char *csp);
 void http_set_cache(struct http_exchange *x, const char *cache_control);
+/* What ETag a body has, and that the answer has this one: for who gives the same body often.
+ * Borrowed until the answer. */
+#define HTTP_ETAG_SIZE 35 /* quotes, 32 hex digits, NUL */
+void http_etag(const char *body, size_t size, char ret[static HTTP_ETAG_SIZE]);
+void http_set_etag(struct http_exchange *x, const char *etag);
 /* The one answer: headers, security headers, CORS, ETag (and 304) for GET, body. A second one is a
  * bug. */
 void http_answer(struct http_exchange *x, int status, const char *content_type, const char *body,

@@ -3,9 +3,9 @@
 #include "exchange.h"
 
 #include "base/clock.h"
-#include "base/id.h"
 #include "base/utf8.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -216,7 +216,11 @@ static void find_client(struct http_exchange *x)
         if (strcasecmp(h->name, "X-Forwarded-For") == 0) lines[count++] = h->value;
         if (strcasecmp(h->name, "X-Forwarded-Proto") == 0) proto = h->value;
     }
-    network_client(trusted, x->info->remote_addr, lines, count, x->peer);
+    if (count)
+        network_client(trusted, x->info->remote_addr, lines, count, x->peer);
+    else
+        (void)snprintf(x->peer, sizeof x->peer, "%.*s", (int)sizeof x->peer - 1,
+                       x->info->remote_addr); /* one form already */
     x->tls = proto && strcasecmp(proto, "https") == 0 &&
              networks_contain_text(trusted, x->info->remote_addr);
 }
@@ -229,10 +233,12 @@ void http_begin(struct http_exchange *x)
     x->verb = "";
     x->path[0] = '/';
     buf_init(&x->headers, HTTP_OWN_HEADERS_MAX);
-    id_format(id_random(), x->request_id);
+    trace_id_format(trace_new(), x->request_id); /* unique is enough, and cheap */
     const char *parent = http_header(x, "traceparent");
-    if (!parent || !trace_parse(parent, &x->trace)) x->trace = trace_new();
-    x->trace = trace_child(x->trace);
+    if (parent && trace_parse(parent, &x->trace))
+        x->trace = trace_child(x->trace);
+    else
+        x->trace = trace_new();
 }
 
 int http_check(struct http_exchange *x, const char **ret_why)

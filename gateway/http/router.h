@@ -10,7 +10,6 @@
 
 #include <stddef.h>
 
-#define ROUTER_SEGMENTS_MAX   16
 #define ROUTER_PARAMETERS_MAX 8
 #define ROUTER_VALUE_MAX      256 /* bytes of a path parameter */
 #define ROUTER_VERBS_SIZE     64  /* "GET, HEAD, POST, OPTIONS" */
