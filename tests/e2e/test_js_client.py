@@ -1,5 +1,7 @@
 """Our JavaScript client (clients/js): its own tests, and what it promises, against whole platforms."""
 
+import base64
+import hashlib
 import json
 import re
 import subprocess
@@ -9,7 +11,10 @@ import time
 import jwt
 import pytest
 import requests
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 
+from edge_under_test import Edge
 from platform_under_test import PASSWORD, ROOT, SYMBOL, clean_environment, free_port, spawn, wait_until
 from sockets import CommandFailed, Socket
 
@@ -155,6 +160,56 @@ def test_a_gateway_is_restarted_under_load_and_every_client_ends_with_the_exact_
             assert client["events"] == trades and client["reloads"] == ["begin"]
         else:
             assert len(set(client["events"])) == len(client["events"]) and "resync" in client["reloads"]
+
+
+@pytest.fixture
+def split_edge(new_platform, tmp_path):
+    """Over TLS, in front of a gateway that can be restarted without the others."""
+    front = Edge(tmp_path, new_platform("split", fixed_ports() | {"gateway.cookie_secure": "true"}).start())
+    yield front.start()
+    front.close()
+
+
+def key_pin(edge):
+    """For Chromium: this certificate's key may be believed."""
+    key = x509.load_pem_x509_certificate((edge.directory / "certs/server.pem").read_bytes()).public_key()
+    spki = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return base64.b64encode(hashlib.sha256(spki).digest()).decode()
+
+
+def test_in_chromium_through_the_edge_it_logs_in_trades_and_outlives_its_gateway(split_edge):
+    platform, user = split_edge.platform, split_edge.platform.user(USDT="100000")
+    told = {"origin": split_edge.origin, "ws": split_edge.ws(), "guestWs": split_edge.ws("guest"), "spki": key_pin(split_edge),
+            "dist": str(CLIENT / "dist"), "symbol": SYMBOL, "email": user.email, "password": PASSWORD}
+    market = Market(platform)
+    page = spawn(["node", str(ROOT / "tests/node/browser_client.mjs"), json.dumps(told)], platform.directory / "page.log",
+                 stdout=subprocess.PIPE, text=True, stdin=subprocess.PIPE)
+    try:
+        assert page.stdout.readline() == "back\n", (platform.directory / "page.log").read_text()
+        for end in (platform.kill, platform.stop):
+            market.more(30)
+            end("gateway")
+            page.stdin.write("back\n")
+            page.stdin.flush()
+            platform.start("gateway")
+            assert page.stdout.readline() == "back\n", (platform.directory / "page.log").read_text()
+        market.more(30)
+    finally:
+        market.stop()
+    user.limit("BUY", "0.0001", 60000)
+    trades = [t["tradeId"] for t in platform.guest().pages(f"/markets/{SYMBOL}/trades")][::-1]
+    said = page.communicate(trades[-1] + "\n", timeout=PATIENCE_S)[0]
+    assert page.returncode == 0, (platform.directory / "page.log").read_text()
+    seen = json.loads(said)
+    for name, tape in seen["tapes"].items():
+        assert len(tape) > 90 and tape == trades[-len(tape):], f"{name} has other trades"
+    assert seen["reloads"] == ["begin"] * 3
+    assert {c.split("=")[0] for c in seen["cookies"].split("; ")} == {"tp_access", "tp_csrf"}, "the refresh token is hidden"
+    assert seen["forged"] == 403
+    assert len([o for o in seen["orders"] if o.startswith("order.filled")]) == len(set(seen["orders"])) / 2 == 4
+    assert seen["answers"][0]["ok"] and {a["channel"] for a in seen["answers"][1:]} == {f"trades:{SYMBOL}"}
+    assert seen["closes"] in ([1006], [1001])
+    assert seen["resumed"] == {"users": [user.email] * 3, "named": [user.email] * 3, "after": None}
 
 
 def test_before_the_past_is_known_nobody_is_told_that_it_is_gone(new_platform):
