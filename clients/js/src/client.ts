@@ -8,6 +8,7 @@ import type { Fetch } from "./http.js";
 import type { WebSocketConstructor } from "./link.js";
 import { optimistic, type OptimisticHooks } from "./optimistic.js";
 import { type Arguments, type CallOptions, type Method, type RequestOf, type ResponseOf, Rest } from "./rest.js";
+import type { Identity } from "./identity.js";
 import { Session, type SessionOptions } from "./session.js";
 import { Socket, type SocketEvents, type Subscription } from "./socket.js";
 import { Stream, type StreamHandlers } from "./stream.js";
@@ -22,6 +23,8 @@ export interface TradepostOptions extends SessionOptions {
   ws?: string;
   /** The WebSocket of guests. Default: the same host, port 3334. */
   guestWs?: string;
+  /** For bots: an ApiKey, which takes the place of logging in. */
+  apiKey?: Identity;
   /** Where there is none (Node.js below 22): that of npm's `ws`. */
   WebSocket?: WebSocketConstructor;
   fetch?: Fetch;
@@ -45,6 +48,7 @@ export class Tradepost extends Emitter<TradepostEvents> {
   readonly #origin: string;
   readonly #fetch: Fetch;
   readonly #backoff: BackoffOptions;
+  readonly #identity: Identity;
   readonly #rest: Rest;
   readonly #socket: Socket;
   readonly #streams = new Set<Stream<never>>();
@@ -57,7 +61,8 @@ export class Tradepost extends Emitter<TradepostEvents> {
     this.#fetch = options.fetch ?? ((input, init) => globalThis.fetch(input, init));
     this.#backoff = options.backoff ?? {};
     this.session = new Session(this.#origin, this.#fetch, options, this.#backoff);
-    this.#rest = new Rest(this.#origin, this.#fetch, this.session, this.#backoff);
+    this.#identity = options.apiKey ?? this.session;
+    this.#rest = new Rest(this.#origin, this.#fetch, this.#identity, this.#backoff);
     this.#socket = new Socket(
       {
         main: options.ws ?? socketUrl(this.#origin, PORTS.main),
@@ -67,12 +72,12 @@ export class Tradepost extends Emitter<TradepostEvents> {
         heartbeatMs: options.heartbeatMs ?? 20000,
         patienceMs: options.patienceMs ?? 10000,
       },
-      this.session,
+      this.#identity,
     );
     for (const name of ["online", "offline", "stopped", "refused"] as const)
       this.#socket.on(name, (event) => this.emit(name, event as never));
     for (const name of ["signedIn", "signedOut"] as const)
-      this.session.on(name, (event) => this.emit(name, event as never));
+      this.#identity.on(name, (event) => this.emit(name, event as never));
   }
 
   /** The WebSocket is connected and authenticated. */
@@ -150,7 +155,7 @@ export class Tradepost extends Emitter<TradepostEvents> {
 
   /** The same as server-sent events, several channels on one connection: where WebSockets do not get through. */
   stream<C extends ChannelName>(channels: readonly C[], handlers: StreamHandlers<C>): Subscription {
-    const stream = new Stream(this.#origin, channels, handlers, this.#fetch, this.session, this.#backoff);
+    const stream = new Stream(this.#origin, channels, handlers, this.#fetch, this.#identity, this.#backoff);
     this.#streams.add(stream as unknown as Stream<never>);
     return {
       close: () => {
@@ -166,6 +171,7 @@ export class Tradepost extends Emitter<TradepostEvents> {
     for (const stream of this.#streams) stream.close();
     this.#rest.close();
     this.session.close();
+    this.#identity.close();
   }
 }
 

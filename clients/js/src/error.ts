@@ -10,6 +10,7 @@ export interface Failure {
   temporary?: boolean;
   unknown?: boolean;
   retryAfterMs?: number | undefined;
+  serverTimeMs?: number | undefined;
   cause?: unknown;
 }
 
@@ -32,6 +33,8 @@ export class TradepostError extends Error {
   readonly unknown: boolean;
   /** How long the server asked to wait. */
   readonly retryAfterMs: number | undefined;
+  /** The server's clock, where ours was refused. */
+  readonly serverTimeMs: number | undefined;
 
   constructor(failure: Failure) {
     super(failure.detail ? `${failure.code}: ${failure.detail}` : failure.code, { cause: failure.cause });
@@ -43,6 +46,7 @@ export class TradepostError extends Error {
     this.temporary = failure.temporary ?? false;
     this.unknown = failure.unknown ?? false;
     this.retryAfterMs = failure.retryAfterMs;
+    this.serverTimeMs = failure.serverTimeMs;
   }
 
   /** The same error, when an earlier try of the same request may have been the one that did it. */
@@ -56,9 +60,9 @@ const PASSING_STATUS = new Set([408, 425, 429]);
 const PASSING_CODE = new Set(["conflict", "idempotency_key_in_use"]);
 
 /** From a problem document (RFC 9457), or from whatever a proxy answered instead. */
-export function problemError(status: number, body: Partial<Problem> | null, retryAfter: string | null): TradepostError {
+export function problemError(status: number, body: Partial<Problem> | null, headers: Headers): TradepostError {
   const code = body?.code ?? `http_${status}`;
-  const seconds = retryAfter === null ? NaN : Number(retryAfter);
+  const seconds = Number(headers.get("Retry-After") ?? NaN);
   return new TradepostError({
     code,
     status,
@@ -68,6 +72,7 @@ export function problemError(status: number, body: Partial<Problem> | null, retr
     temporary: (status >= 500 && status !== 501) || PASSING_STATUS.has(status) || PASSING_CODE.has(code),
     unknown: status >= 500 && status !== 501,
     retryAfterMs: seconds >= 0 ? seconds * 1000 : undefined,
+    serverTimeMs: Number(headers.get("X-API-TIME")) || undefined,
   });
 }
 

@@ -34,7 +34,7 @@ export async function exchange(fetch: Fetch, request: HttpRequest): Promise<Http
       signal: controller.signal,
     });
     const text = await response.text();
-    if (!response.ok) throw problemError(response.status, parse(text), response.headers.get("Retry-After"));
+    if (!response.ok) throw problemError(response.status, parse(text), response.headers);
     return { status: response.status, headers: response.headers, body: text ? JSON.parse(text) : undefined };
   } catch (error) {
     throwIfAborted(request.signal);

@@ -1,3 +1,4 @@
+export { ApiKey, type ApiKeyOptions } from "./api_key.js";
 export { Backoff, type BackoffOptions } from "./backoff.js";
 export { Tradepost, type TradepostEvents, type TradepostOptions } from "./client.js";
 export type { CommandOptions } from "./commands.js";
@@ -5,6 +6,7 @@ export { TradepostError } from "./error.js";
 export type { ChannelName, EventOf, Handlers, Place } from "./events.js";
 export type * from "./generated/contract.js";
 export { routes } from "./generated/routes.js";
+export type { Identity, IdentityEvents, Unsigned } from "./identity.js";
 export type { WebSocketConstructor, WebSocketLike } from "./link.js";
 export { optimistic, type OptimisticHooks } from "./optimistic.js";
 export { type CallOptions, type Method, type RequestOf, type ResponseOf, Rest } from "./rest.js";

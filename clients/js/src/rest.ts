@@ -3,7 +3,7 @@ import { closedError, TradepostError } from "./error.js";
 import type { Endpoints } from "./generated/contract.js";
 import { routes } from "./generated/routes.js";
 import { exchange, type Fetch, follow } from "./http.js";
-import type { Session } from "./session.js";
+import type { Identity } from "./identity.js";
 
 type Routes = typeof routes;
 /** A method: by its name (`orders.place`), or by its endpoint (`GET /health`). */
@@ -29,6 +29,7 @@ export type Arguments<Request> =
 interface Plan {
   verb: string;
   path: string;
+  query: string;
   body: string | undefined;
 }
 
@@ -36,14 +37,14 @@ interface Plan {
 export class Rest {
   readonly #origin: string;
   readonly #fetch: Fetch;
-  readonly #session: Session;
+  readonly #identity: Identity;
   readonly #backoff: BackoffOptions;
   readonly #closing = new AbortController();
 
-  constructor(origin: string, fetch: Fetch, session: Session, backoff: BackoffOptions) {
+  constructor(origin: string, fetch: Fetch, identity: Identity, backoff: BackoffOptions) {
     this.#origin = origin;
     this.#fetch = fetch;
-    this.#session = session;
+    this.#identity = identity;
     this.#backoff = backoff;
   }
 
@@ -70,17 +71,17 @@ export class Rest {
     const end = Date.now() + (options.retryForMs ?? 30000);
     const backoff = new Backoff(this.#backoff);
     let unknown = false;
-    let refreshed = false;
+    let recovered = false;
     for (;;) {
-      const token = await this.#session.token();
+      const token = await this.#identity.token();
       try {
         return await this.#attempt(plan, key, token, options);
       } catch (error) {
         if (options.signal?.aborted) throw plan.verb === "GET" ? error : abortedError(error);
         if (!(error instanceof TradepostError)) throw error;
         unknown ||= error.unknown && plan.verb !== "GET";
-        if (error.status === 401 && token && !refreshed && (await this.#session.refresh(token))) {
-          refreshed = true;
+        if (error.status === 401 && token && !recovered && (await this.#identity.recover(token, error))) {
+          recovered = true;
           continue;
         }
         const delay = Math.max(error.retryAfterMs ?? 0, backoff.next());
@@ -94,11 +95,11 @@ export class Rest {
   }
 
   async #attempt(plan: Plan, key: string | undefined, token: string | null, options: CallOptions): Promise<unknown> {
-    const headers = this.#session.headers(token);
+    const { verb, path, query, body } = plan;
+    const headers = await this.#identity.headers(token, { verb, path, query, body: body ?? "" });
     if (key !== undefined) headers["Idempotency-Key"] = key;
-    const { verb, path, body } = plan;
     const timeoutMs = options.timeoutMs ?? 15000;
-    const url = this.#origin + path;
+    const url = this.#origin + path + (query && `?${query}`);
     return (await exchange(this.#fetch, { verb, url, headers, body, signal: options.signal, timeoutMs })).body;
   }
 }
@@ -127,10 +128,10 @@ export function planOf(endpoint: string, request: object): Plan {
     delete rest[name];
     return encodeURIComponent(String(value));
   });
-  if (verb !== "GET" && verb !== "DELETE") return { verb, path, body: JSON.stringify(rest) };
+  if (verb !== "GET" && verb !== "DELETE") return { verb, path, query: "", body: JSON.stringify(rest) };
   const query = new URLSearchParams();
   for (const [name, value] of Object.entries(rest)) if (value !== undefined) query.set(name, String(value));
-  return { verb, path: !String(query) ? path : `${path}?${query}`, body: undefined };
+  return { verb, path, query: String(query), body: undefined };
 }
 
 /** Unique, not secret: Node.js 18 and pages without TLS have no randomUUID. */

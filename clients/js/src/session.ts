@@ -3,6 +3,7 @@ import { Emitter } from "./emitter.js";
 import { TradepostError } from "./error.js";
 import type { LoginRequest, Tokens, User } from "./generated/contract.js";
 import { exchange, type Fetch, type HttpAnswer } from "./http.js";
+import type { Identity, IdentityEvents } from "./identity.js";
 
 const REFRESH_COOKIE = "tp_refresh";
 const EARLY_MS = 60000; // before the token's end, at most; or a fifth of its life
@@ -22,17 +23,8 @@ export interface SessionOptions {
   cookies?: boolean;
 }
 
-type SessionEvents = {
-  /** There is a new access token. */
-  token: string;
-  /** Somebody has logged in. */
-  signedIn: User | null;
-  /** The session has ended; `null` when by signOut(). */
-  signedOut: TradepostError | null;
-};
-
-/** Who we are: the access token, refreshed before it ends, by one request at a time. */
-export class Session extends Emitter<SessionEvents> {
+/** Somebody who has logged in: the access token, refreshed before it ends, by one request at a time. */
+export class Session extends Emitter<IdentityEvents> implements Identity {
   readonly #origin: string;
   readonly #fetch: Fetch;
   readonly #backoff: BackoffOptions;
@@ -94,7 +86,7 @@ export class Session extends Emitter<SessionEvents> {
   async signOut(): Promise<void> {
     try {
       const token = await this.token();
-      if (token) await this.#post("logout", this.#refreshBody(), undefined, this.headers(token));
+      if (token) await this.#post("logout", this.#refreshBody(), undefined, await this.headers(token));
     } finally {
       this.#end(null);
     }
@@ -111,11 +103,18 @@ export class Session extends Emitter<SessionEvents> {
     }
   }
 
-  /** What authorizes a request with that token. */
-  headers(token: string | null): Record<string, string> {
+  async headers(token: string | null): Promise<Record<string, string>> {
     if (!token) return {};
     const csrf = this.#cookies ? readCookie("tp_csrf") : null;
     return csrf ? { "X-CSRF-Token": csrf } : { Authorization: `Bearer ${token}` };
+  }
+
+  async credentials(token: string): Promise<object> {
+    return { token };
+  }
+
+  async recover(token: string): Promise<boolean> {
+    return (await this.refresh(token)) !== null;
   }
 
   /**

@@ -6,8 +6,8 @@ import { closedError, TradepostError } from "./error.js";
 import type { ChannelName, Handlers } from "./events.js";
 import type { Commands as CommandMap, SubscribeResponse } from "./generated/contract.js";
 import { Link, type LinkOptions, type WebSocketConstructor } from "./link.js";
-import type { Session } from "./session.js";
-import { verdictOf } from "./verdict.js";
+import type { Identity } from "./identity.js";
+import { BAD_CREDENTIALS, verdictOf } from "./verdict.js";
 
 const STABLE_MS = 5000; // a connection that lived so long was a good one
 const CHANNELS_MAX = 100; // of one subscribe
@@ -41,7 +41,7 @@ export interface Subscription {
 /** Stays connected: comes back after a loss, says who we are, resumes every channel where it was. */
 export class Socket extends Emitter<SocketEvents> {
   readonly #options: SocketOptions;
-  readonly #session: Session;
+  readonly #identity: Identity;
   readonly #commands = new Commands();
   readonly #channels = new Map<string, Channel>();
   /** The connection a channel was last asked for on. */
@@ -50,7 +50,8 @@ export class Socket extends Emitter<SocketEvents> {
   #state: "idle" | "running" | "ended" = "idle";
   #link: Link | null = null;
   #token: string | null = null; // of the link
-  #stale: string | null = null; // a token that was refused
+  #stale: string | null = null; // a token that was refused,
+  #why: TradepostError | undefined; // and what was said about it
   #user: string | undefined;
   #ready = false;
   #readyAt = 0;
@@ -58,14 +59,14 @@ export class Socket extends Emitter<SocketEvents> {
   #timer: ReturnType<typeof setTimeout> | undefined;
   #flushes = false;
 
-  constructor(options: SocketOptions, session: Session) {
+  constructor(options: SocketOptions, identity: Identity) {
     super();
     this.#options = options;
-    this.#session = session;
+    this.#identity = identity;
     this.#backoff = new Backoff(options.backoff);
-    session.on("token", (token) => this.#authenticateAgain(token));
-    session.on("signedIn", (user) => this.#changeUser(user?.userId));
-    session.on("signedOut", () => this.#changeUser(undefined));
+    identity.on("token", (token) => this.#authenticateAgain(token));
+    identity.on("signedIn", (user) => this.#changeUser(user?.userId));
+    identity.on("signedOut", () => this.#changeUser(undefined));
   }
 
   /** Connected, authenticated, and ready for commands. */
@@ -132,13 +133,15 @@ export class Socket extends Emitter<SocketEvents> {
     clearTimeout(this.#timer);
     let token: string | null;
     try {
-      token = this.#stale ? await this.#session.refresh(this.#stale) : await this.#session.token();
+      const useless = this.#stale !== null && !(await this.#identity.recover(this.#stale, this.#why));
+      token = useless ? null : await this.#identity.token();
     } catch (error) {
       if (opening === this.#opening) this.#retry(0, LOST, String(error));
       return;
     }
     if (opening !== this.#opening) return;
     this.#stale = null;
+    this.#why = undefined;
     this.#token = token;
     const { WebSocket, main, guest } = this.#options;
     const link: Link = new Link(WebSocket, token ? main : guest, this.#options, {
@@ -153,11 +156,12 @@ export class Socket extends Emitter<SocketEvents> {
   /** Says who we are, then asks for the channels; then the rest may go. */
   async #greet(link: Link, token: string | null): Promise<void> {
     try {
-      if (token) await this.#ask(link, "authenticate", { token });
+      if (token) await this.#authenticate(link, token);
       while (this.#link === link && (await this.#flush(link)));
     } catch (error) {
-      const refused = error instanceof TradepostError && error.code === "unauthenticated";
-      link.close(refused ? 4003 : LOST, String(error));
+      const refused = error instanceof TradepostError && !error.temporary;
+      if (refused) this.#why = error;
+      link.close(refused ? BAD_CREDENTIALS : LOST, String(error));
     }
     if (this.#link !== link) return;
     this.#ready = true;
@@ -200,7 +204,12 @@ export class Socket extends Emitter<SocketEvents> {
     const link = this.#link;
     if (!link || !this.#ready || !this.#token) return;
     this.#token = token;
-    this.#ask(link, "authenticate", { token }).catch(() => {}); // then it closes the connection with 4003
+    this.#authenticate(link, token).catch(() => {}); // then it closes the connection with 4003
+  }
+
+  async #authenticate(link: Link, token: string): Promise<void> {
+    const credentials = await this.#identity.credentials(token);
+    if (this.#link === link) await this.#ask(link, "authenticate", credentials);
   }
 
   /** Another user, another connection; what is public is resumed, what was the other's is not. */

@@ -3,7 +3,7 @@ import { Channel, Listener } from "./channel.js";
 import { problemError, TradepostError } from "./error.js";
 import type { ChannelName, Handlers } from "./events.js";
 import { type Fetch, follow } from "./http.js";
-import type { Session } from "./session.js";
+import type { Identity } from "./identity.js";
 import { type Block, SseParser } from "./sse.js";
 
 const SILENCE_MAX_MS = 45000; // the server says something every 15 s
@@ -20,9 +20,10 @@ export interface StreamHandlers<C extends ChannelName> extends Handlers<C> {
 
 /** Server-sent events of many channels on one connection, by fetch: with our token, and resumed behind the last one. */
 export class Stream<C extends ChannelName> {
-  readonly #url: string;
+  readonly #origin: string;
+  readonly #query: string;
   readonly #fetch: Fetch;
-  readonly #session: Session;
+  readonly #identity: Identity;
   readonly #handlers: StreamHandlers<C>;
   readonly #channels = new Map<string, Channel>();
   readonly #backoff: Backoff;
@@ -35,12 +36,13 @@ export class Stream<C extends ChannelName> {
     channels: readonly C[],
     handlers: StreamHandlers<C>,
     fetch: Fetch,
-    session: Session,
+    identity: Identity,
     backoff: BackoffOptions,
   ) {
-    this.#url = `${origin}/api/v1/stream?channels=${channels.map(encodeURIComponent).join(",")}`;
+    this.#origin = origin;
+    this.#query = `channels=${channels.map(encodeURIComponent).join(",")}`;
     this.#fetch = fetch;
-    this.#session = session;
+    this.#identity = identity;
     this.#handlers = handlers;
     this.#backoff = new Backoff(backoff);
     this.#fixedBase = backoff.baseMs !== undefined;
@@ -80,14 +82,13 @@ export class Stream<C extends ChannelName> {
   async #connect(): Promise<boolean> {
     const { controller, release } = follow(this.#closing.signal);
     try {
-      let token = await this.#session.token();
+      const token = await this.#identity.token();
       let response = await this.#get(token, controller.signal);
-      if (response.status === 401 && token && (token = await this.#session.refresh(token)))
-        response = await this.#get(token, controller.signal);
+      if (response.status === 401 && token && (await this.#identity.recover(token, await refusal(response))))
+        response = await this.#get(await this.#identity.token(), controller.signal);
       if (response.status === 204) this.#handlers.stopped?.(undefined);
       if (response.status === 204) return false;
-      if (!response.ok)
-        throw problemError(response.status, await response.json().catch(() => null), response.headers.get("Retry-After"));
+      if (!response.ok) throw await refusal(response);
       await this.#read(response.body!, controller);
       return true;
     } finally {
@@ -96,10 +97,12 @@ export class Stream<C extends ChannelName> {
     }
   }
 
-  #get(token: string | null, signal: AbortSignal): Promise<Response> {
-    const resume = this.#lastId ? `&lastEventId=${encodeURIComponent(this.#lastId)}` : "";
-    const headers = { Accept: "text/event-stream", ...this.#session.headers(token) };
-    return this.#fetch(this.#url + resume, { headers, signal, credentials: "include", cache: "no-store" });
+  async #get(token: string | null, signal: AbortSignal): Promise<Response> {
+    const path = "/api/v1/stream";
+    const query = this.#query + (this.#lastId && `&lastEventId=${encodeURIComponent(this.#lastId)}`);
+    const ours = await this.#identity.headers(token, { verb: "GET", path, query, body: "" });
+    const headers = { Accept: "text/event-stream", ...ours };
+    return this.#fetch(`${this.#origin}${path}?${query}`, { headers, signal, credentials: "include", cache: "no-store" });
   }
 
   async #read(body: ReadableStream<Uint8Array>, controller: AbortController): Promise<void> {
@@ -132,4 +135,9 @@ export class Stream<C extends ChannelName> {
     const event = JSON.parse(data);
     this.#channels.get(event.channel)?.take(event);
   }
+}
+
+async function refusal(response: Response): Promise<TradepostError> {
+  const problem = await response.clone().json().catch(() => null);
+  return problemError(response.status, problem, response.headers);
 }

@@ -8,7 +8,7 @@ export interface Verdict {
   refresh: boolean;
 }
 
-const BAD_CREDENTIALS = 4003;
+export const BAD_CREDENTIALS = 4003;
 const FINAL = 4500; // and above
 const HINT_MAX_MS = 60000;
 

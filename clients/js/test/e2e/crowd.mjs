@@ -1,12 +1,12 @@
 // Many clients that follow a market's trades while their gateway is restarted: WebSocket and server-sent events.
-// Usage: node crowd.mjs '{"url":..,"ws":..,"guestWs":..,"symbol":..,"email":..,"password":..,"members":60,"guests":20,"streams":14}'
+// Usage: node crowd.mjs '{"url":..,"ws":..,"guestWs":..,"symbol":..,"emails":[..],"password":..,"members":60,"guests":20,"streams":14}'
 // Says "back" once all follow, and again at each line "back", once all have come back; at a line with the id of the last
 // trade it waits until all have that, and prints what each saw.
 import { createInterface } from "node:readline";
 import WebSocket from "ws";
 import { Tradepost } from "../../dist/index.js";
 
-const { symbol, email, password, members, guests, streams, ...addresses } = JSON.parse(process.argv[2]);
+const { symbol, emails, password, members, guests, streams, ...addresses } = JSON.parse(process.argv[2]);
 const channel = `trades:${symbol}`;
 const make = (more) => new Tradepost({ ...addresses, WebSocket, backoff: { baseMs: 100, capMs: 1000 }, ...more });
 
@@ -62,10 +62,14 @@ function follow(kind, client, start) {
 }
 
 const subscribe = (client, handlers) => client.subscribe(channel, handlers);
-const first = make();
-await first.signIn({ email, password });
-const accessToken = await first.session.token();
-for (let i = 0; i < members; i++) follow("member", make({ accessToken }), subscribe);
+const tokens = [];
+for (const email of emails) {
+  const login = make();
+  await login.signIn({ email, password });
+  tokens.push(await login.session.token());
+  login.close();
+}
+for (let i = 0; i < members; i++) follow("member", make({ accessToken: tokens[i % tokens.length] }), subscribe);
 for (let i = 0; i < guests; i++) follow("guest", make(), subscribe);
 for (let i = 0; i < streams; i++) follow("stream", make(), (client, handlers) => client.stream([channel, `prices:${symbol}`], {
   ...handlers,
@@ -90,5 +94,5 @@ for await (const line of createInterface({ input: process.stdin })) {
   break;
 }
 console.log(JSON.stringify(clients.map(({ kind, tape }) => ({ kind, events: tape.events, log: tape.log, reloads: tape.reloads }))));
-for (const { client } of [...clients, { client: first }]) client.close();
+for (const { client } of clients) client.close();
 process.stdin.destroy(); // nothing else may keep the process: that is a test too

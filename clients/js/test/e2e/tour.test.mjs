@@ -1,8 +1,9 @@
 // What one client does, against a real platform: TRADEPOST_TEST={"url","ws","guestWs","symbol","email","password","short","forged"}.
 import assert from "node:assert/strict";
+import { generateKeyPairSync } from "node:crypto";
 import { after, test } from "node:test";
 import WebSocket from "ws";
-import { Tradepost, TradepostError } from "../../dist/index.js";
+import { ApiKey, Tradepost, TradepostError } from "../../dist/index.js";
 
 const { symbol, email, password, short, forged, ...addresses } = JSON.parse(process.env.TRADEPOST_TEST);
 const ORDER = { symbol, side: "BUY", type: "LIMIT", quantity: "0.01", price: "50000" };
@@ -115,6 +116,33 @@ test("a token that the server refuses is replaced, on REST, the WebSocket and a 
   const streamed = deferred();
   (await sessionWith(forged)).stream(["user.orders"], { event() {}, online: streamed.resolve });
   await streamed.promise;
+});
+
+test("a bot signs its calls, its connection and its streams", async () => {
+  const { publicKey, privateKey } = generateKeyPairSync("ed25519");
+  const pair = { publicKey: publicKey.export({ format: "der", type: "spki" }).subarray(-32).toString("base64") };
+  const pem = privateKey.export({ format: "pem", type: "pkcs8" });
+  for (const [kind, more, half] of [["HMAC_SHA256", {}, {}], ["ED25519", pair, { privateKey: pem }]]) {
+    const key = await ann.call("keys.create", { name: `tour ${kind}`, kind, permissions: ["READ", "TRADE"], ...more });
+    const { keyId: id } = key.apiKey;
+    const secret = key.secret ? { secret: key.secret } : half;
+    const wrongClock = () => Date.now() - 60000; // found out, and put right
+    const bot = make({ apiKey: new ApiKey({ id, ...secret, now: wrongClock }) });
+    const { orderId } = await bot.call("orders.place", ORDER);
+    const begun = deferred();
+    bot.stream(["user.orders"], { event() {}, reload: begun.resolve });
+    await begun.promise;
+    assert.equal((await bot.command("orders.cancel", { orderId })).status, "CANCELLED");
+    assert.equal((await bot.call("orders.open", { symbol })).items.length, 0);
+    await assert.rejects(bot.call("keys.list"), { code: "permission_denied" });
+    const calls = Array.from({ length: 20 }, () => bot.call("users.me"));
+    assert.equal((await Promise.all(calls)).length, 20);
+    const stranger = make({ apiKey: new ApiKey({ id, secret: "0".repeat(64) }) });
+    await assert.rejects(stranger.call("orders.place", ORDER), { code: "bad_signature" });
+    const alsoOnTheSocket = make({ apiKey: new ApiKey({ id, secret: "0".repeat(64) }) });
+    alsoOnTheSocket.connect();
+    assert.equal((await once(alsoOnTheSocket, "signedOut")).code, "bad_signature");
+  }
 });
 
 test("signing out ends the session everywhere; what is public goes on", async () => {

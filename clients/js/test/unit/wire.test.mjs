@@ -54,13 +54,13 @@ test("close codes say whether to return, when, and as whom", () => {
 });
 
 test("a request's fields go into the path, the query or the body", () => {
-  for (const [endpoint, request, path, body] of [
+  for (const [endpoint, request, path, body, query = ""] of [
     ["GET /api/v1/markets", {}, "/api/v1/markets", undefined],
-    ["GET /api/v1/markets/{symbol}/depth", { symbol: "A/B", limit: 5 }, "/api/v1/markets/A%2FB/depth?limit=5", undefined],
+    ["GET /api/v1/markets/{symbol}/depth", { symbol: "A/B", limit: 5 }, "/api/v1/markets/A%2FB/depth", undefined, "limit=5"],
     ["DELETE /api/v1/orders/{orderId}", { orderId: "7" }, "/api/v1/orders/7", undefined],
     ["DELETE /api/v1/orders", { symbol: undefined }, "/api/v1/orders", undefined],
     ["PUT /api/v1/orders/{orderId}", { orderId: "7", price: "1" }, "/api/v1/orders/7", '{"price":"1"}'],
     ["POST /api/v1/orders", { symbol: "A-B" }, "/api/v1/orders", '{"symbol":"A-B"}'],
-  ]) assert.deepEqual(planOf(endpoint, request), { verb: endpoint.split(" ")[0], path, body });
+  ]) assert.deepEqual(planOf(endpoint, request), { verb: endpoint.split(" ")[0], path, query, body });
   assert.throws(() => planOf("GET /api/v1/orders/{orderId}", {}), TypeError);
 });
