@@ -299,21 +299,23 @@ def rate_table(contract) -> str:
 
 
 def search_index(site) -> list:
-    """What can be found: title, address, kind, and the words that lead there."""
+    """What can be found: title, address, kind, description, and further words that lead there."""
     ret = []
     for name, title, lead, text in site.guides:
         plain = re.sub(r"<[^>]+>", " ", text)
-        ret.append({"t": title, "u": f"/docs/{name}", "k": "Guide", "w": " ".join(f"{lead} {plain}".split())})
+        ret.append({"t": title, "u": f"/docs/{name}", "k": "Guide", "d": lead,
+                    "w": " ".join(plain.split())})
     for method in public(site.contract):
         fields = " ".join(f.json for f in method.input.fields + ([] if method.content else method.output.fields))
         problems = " ".join(p.code for p in method_problems(site.contract, method) if p.package != "gateway")
-        ret.append({"t": name_of(method), "u": page_of(method), "k": method.package.capitalize(),
-                    "w": f"{method.command} {method.verb} {method.path} {method.summary} {fields} {problems}"})
+        ret.append({"t": name_of(method), "u": page_of(method), "k": method.package.capitalize(), "d": method.summary,
+                    "w": f"{method.command} {method.verb} {method.path} {fields} {problems}"})
     for name in sorted({e.channel for e in site.contract.events}):
         events = [e for e in site.contract.events if e.channel == name]
         ret.append({"t": name, "u": f"/docs/channels#{anchor(name)}", "k": "Channel",
-                    "w": " ".join(f"{e.type} {e.summary}" for e in events)})
+                    "d": " ".join(e.summary for e in events), "w": " ".join(e.type for e in events)})
     for problem in site.contract.problems:
         page = "errors" if problem.package == "gateway" else f"{problem.package}#errors"
-        ret.append({"t": problem.code, "u": f"/docs/{page}", "k": f"Error {problem.status}", "w": problem.meaning})
+        ret.append({"t": problem.code, "u": f"/docs/{page}", "k": f"Error {problem.status}",
+                    "d": problem.meaning, "w": ""})
     return ret

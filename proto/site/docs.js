@@ -33,19 +33,22 @@ const form = $(".search"), box = $(".search input"), list = $("#found");
 const address = document.currentScript.dataset.index;
 let entries = null, found = [], chosen = -1;
 
-// How well an entry fits: every word must be somewhere in it; the title counts most.
+// How well an entry fits: every word must be somewhere in it; the title counts most, and its beginning.
 function score(entry, words) {
-  const title = entry.t.toLowerCase(), rest = entry.w.toLowerCase();
+  const title = entry.t.toLowerCase(), rest = `${entry.d} ${entry.w}`.toLowerCase();
+  const begins = (text, word) => text.split(/[^a-z0-9]+/).some((part) => part.startsWith(word));
   let sum = 0;
   for (const word of words) {
-    if (title === word) sum += 20;
-    else if (title.startsWith(word)) sum += 10;
-    else if (title.includes(word)) sum += 6;
-    else if (rest.split(/[\s.]/).some((w) => w.startsWith(word))) sum += 3;
-    else if (rest.includes(word)) sum += 1;
-    else return 0;
+    let points = 0;
+    if (title === word) points += 20;
+    else if (begins(title, word)) points += 8;
+    else if (title.includes(word)) points += 5;
+    if (begins(rest, word)) points += 3;
+    else if (rest.includes(word)) points += 1;
+    if (points === 0) return 0;
+    sum += points;
   }
-  return sum;
+  return sum - (entry.k.startsWith("Error") ? 2 : 0); // the word itself, rather than the errors that have it in them
 }
 
 async function search() {
@@ -58,7 +61,7 @@ async function search() {
     .slice(0, 12)
     .map(([, entry]) => entry);
   list.replaceChildren(...found.map((entry, i) => {
-    const item = make("li", { id: `found-${i}` }, entry.t, make("small", { textContent: `${entry.k} · ${entry.w.slice(0, 80)}` }));
+    const item = make("li", { id: `found-${i}` }, entry.t, make("small", { textContent: `${entry.k} · ${entry.d}` }));
     item.setAttribute("role", "option");
     item.addEventListener("mousedown", () => (location.href = entry.u));
     return item;

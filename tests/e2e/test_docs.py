@@ -1,7 +1,7 @@
 """The help site, as people, browsers and shells meet it."""
 
 import html
-import os
+import json
 import re
 import shutil
 import subprocess
@@ -9,7 +9,8 @@ import subprocess
 import pytest
 import requests
 
-from platform_under_test import PASSWORD, ROOT, clean_environment
+from platform_under_test import ROOT, clean_environment
+from sockets import Socket
 
 NODE_TESTS = ROOT / "tests/node"
 SKIPPED = 77
@@ -73,6 +74,22 @@ def test_no_example_for_users_is_refused_for_what_it_says(docs, tmp_path):
         status, body = run_example(docs, tmp_path, command, TOKEN=ann.token)
         assert status < 500 and status not in (400, 401, 405, 406, 415), (name, command, body)
         assert status != 403 or "administrators" in body, (name, body)
+
+
+def test_every_websocket_example_is_understood(docs):
+    """Its money, order or recipient may be missing; no command is unknown and no field wrong."""
+    ann = docs.user("ann", USDT="100000")
+    found = [json.loads(html.unescape(re.sub(r"<[^>]+>", "", text))) for name in page_names(docs) for text in
+             re.findall(r'<figcaption>WebSocket</figcaption><pre[^>]*>(.*?)</pre>', get(docs, "/docs/" + name).text, re.S)]
+    assert len(found) > 30
+    with Socket(docs.ws(), ann) as socket:
+        for message in found:
+            if message["command"] in ("authenticate", "auth.logout"):
+                continue
+            socket.send(message)
+            answer = socket.answer(message["msgId"])
+            refused = answer["ok"] or answer["error"]["code"]
+            assert refused not in ("unknown_command", "invalid_argument", "invalid_channel", "internal"), (message, answer)
 
 
 def test_a_page_is_cached_by_its_content(platform):
