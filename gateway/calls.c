@@ -5,9 +5,11 @@
 #include <string.h>
 
 #define PART_NAME_MAX 32
+#define OWN           "gateway"
 
 struct calls {
     size_t count;
+    struct rpc_client *own; /* the gateway's: a method of its own that is called like any other */
     struct {
         char name[PART_NAME_MAX];
         struct rpc_client *client;
@@ -17,6 +19,7 @@ struct calls {
 struct rpc_client *calls_client(const struct calls *c, const char *name)
 {
     size_t size = strcspn(name, ".");
+    if (size == strlen(OWN) && strncmp(name, OWN, size) == 0) return c->own;
     for (size_t i = 0; i < c->count; i++)
         if (strlen(c->parts[i].name) == size && strncmp(c->parts[i].name, name, size) == 0)
             return c->parts[i].client;
@@ -27,10 +30,11 @@ static enum err add_part(struct calls *c, const struct part_env *env, const char
                          struct err_detail *detail)
 {
     size_t size = strcspn(method, ".");
+    if (size == strlen(OWN) && strncmp(method, OWN, size) == 0)
+        return part_client(env, OWN, OWN, &c->own, detail);
     CHECK(c->count < PARTS_MAX && size < PART_NAME_MAX);
     memcpy(c->parts[c->count].name, method, size);
-    enum err e =
-        part_client(env, "gateway", c->parts[c->count].name, &c->parts[c->count].client, detail);
+    enum err e = part_client(env, OWN, c->parts[c->count].name, &c->parts[c->count].client, detail);
     if (!e) c->count++;
     return e;
 }
@@ -58,6 +62,7 @@ void calls_free(struct calls *c)
     if (!c) return;
     for (size_t i = 0; i < c->count; i++)
         rpc_client_free(c->parts[i].client);
+    rpc_client_free(c->own);
     free(c);
 }
 

@@ -14,7 +14,7 @@
 #include "reactor.h"
 #include "recent.h"
 #include "rest.h"
-#include "roster.h"
+#include "roster_rpc.h"
 #include "settings.h"
 #include "sse.h"
 #include "workers.h"
@@ -44,6 +44,9 @@
     }
 
 static const struct config_key keys[] = {
+    PART_KEYS("gateway", "3344"),
+    {"gateway.name", CONFIG_STRING, "gateway", 1, ROSTER_NAME_MAX,
+     "which gateway it is, where there are several; its bus topic is NAME.presence", false},
     {"gateway.address", CONFIG_STRING, "127.0.0.1", 2, 64, "address to listen on", false},
     PORT_KEY("port", "8333", "REST, SSE and pages"),
     THREADS_KEY("threads", "32"),
@@ -85,7 +88,7 @@ static const struct config_key keys[] = {
     {"gateway.loops", CONFIG_INT, "0", 0, REACTOR_LOOPS_MAX,
      "threads that read and write WebSocket and SSE connections; 0: one per processor, at most 4",
      false},
-    {"gateway.workers", CONFIG_INT, "8", 1, WORKERS_MAX,
+    {"gateway.command_threads", CONFIG_INT, "8", 1, WORKERS_MAX,
      "threads that carry out WebSocket commands, as far as those may block", false},
     RATE_KEY("default", "100/1m",
              "calls of a user, or a guest's address, that no other rate counts"),
@@ -146,7 +149,7 @@ struct gateway {
     struct hub *hub;
     struct feed *feed;
     struct commands *commands;
-    struct roster *roster;
+    struct roster_rpc *roster;
     struct reactor *reactor;
     struct workers *workers;
     struct ws_front *ws;
@@ -183,8 +186,7 @@ static void handle_local(void *context, struct http_exchange *x,
 static void handle_public(void *context, struct http_exchange *x)
 {
     struct gateway *g = context;
-    if (!rest_handle(g->rest, x))
-        pages_not_found(x);
+    if (!rest_handle(g->rest, x)) pages_not_found(x);
 }
 
 /* The WebSocket ports have no REST. */
@@ -245,15 +247,17 @@ static enum err write_ports(const struct gateway *g, const struct part_env *env,
 }
 
 /* The threads of what stays connected. */
-static enum err start_threads(struct gateway *g, const struct config *c)
+static enum err start_threads(struct gateway *g, const struct part_env *env,
+                              struct err_detail *detail)
 {
+    const struct config *c = env->config;
     struct roster_options roster = {
         .address_max = (size_t)config_int(c, "gateway.address_connections_max"),
         .user_max = (size_t)config_int(c, "gateway.user_connections_max"),
     };
-    enum err e = roster_new(&roster, &g->roster);
+    enum err e = roster_rpc_new(env, config_string(c, "gateway.name"), &roster, &g->roster, detail);
     if (!e) e = reactor_new((unsigned)config_int(c, "gateway.loops"), &g->reactor);
-    if (!e) e = workers_new((unsigned)config_int(c, "gateway.workers"), &g->workers);
+    if (!e) e = workers_new((unsigned)config_int(c, "gateway.command_threads"), &g->workers);
     return e;
 }
 
@@ -271,14 +275,14 @@ static enum err start_fronts(struct gateway *g, const struct config *c)
     if (e) return e;
     struct ws_options ws = {.hub = g->hub,
                             .commands = g->commands,
-                            .roster = g->roster,
+                            .roster = roster_rpc_roster(g->roster),
                             .reactor = g->reactor,
                             .workers = g->workers,
                             .queue_bytes = queue_bytes};
     struct sse_options sse = {.hub = g->hub,
                               .feed = g->feed,
                               .auth = g->auth,
-                              .roster = g->roster,
+                              .roster = roster_rpc_roster(g->roster),
                               .reactor = g->reactor,
                               .workers = g->workers,
                               .queue_bytes = queue_bytes};
@@ -294,7 +298,7 @@ static enum err start_realtime(struct gateway *g, const struct part_env *env,
     struct feed_options feed = {
         .env = env, .calls = g->calls, .hub = g->hub, .queue_bytes = queue_bytes};
     enum err e = feed_new(&feed, &g->feed, detail);
-    if (!e) e = start_threads(g, env->config);
+    if (!e) e = start_threads(g, env, detail);
     if (!e) e = start_fronts(g, env->config);
     return e;
 }
@@ -337,7 +341,7 @@ static void gateway_stop(void *part, int64_t grace_ms)
         listener_stop(g->listeners[i]);
     reactor_free(g->reactor); /* waits for the last of them */
     workers_free(g->workers);
-    roster_free(g->roster);
+    roster_rpc_free(g->roster);
     ws_front_free(g->ws);
     sse_free(g->sse);
     commands_free(g->commands);

@@ -155,3 +155,39 @@ size_t roster_page(struct roster *r, uint64_t after, size_t count, struct roster
     (void)pthread_mutex_unlock(&r->lock);
     return found;
 }
+
+struct users_above {
+    const char *after;
+    struct roster_user *users; /* room for all */
+    size_t count;
+};
+
+static void collect(void *arg, const char *user_id)
+{
+    struct users_above *u = arg;
+    if (strcmp(user_id, u->after) > 0)
+        (void)snprintf(u->users[u->count++].user_id, sizeof u->users->user_id, "%s", user_id);
+}
+
+static int compare_users(const void *a, const void *b)
+{
+    return strcmp(((const struct roster_user *)a)->user_id,
+                  ((const struct roster_user *)b)->user_id);
+}
+
+enum err roster_users(struct roster *r, const char *after, size_t count, struct roster_user *ret,
+                      size_t *ret_count, bool *ret_more)
+{
+    struct users_above u = {.after = after};
+    (void)pthread_mutex_lock(&r->lock);
+    u.users = calloc(r->users.names + 1, sizeof *u.users);
+    if (u.users) tally_each(&r->users, collect, &u);
+    (void)pthread_mutex_unlock(&r->lock);
+    if (!u.users) return ERR_NO_MEMORY;
+    qsort(u.users, u.count, sizeof *u.users, compare_users);
+    *ret_more = u.count > count;
+    *ret_count = *ret_more ? count : u.count;
+    memcpy(ret, u.users, *ret_count * sizeof *ret);
+    free(u.users);
+    return OK;
+}

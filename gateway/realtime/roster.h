@@ -20,7 +20,6 @@
 
 #define ROSTER_ADDRESS_MAX 200 /* default: connections of one address */
 #define ROSTER_USER_MAX    20  /* default: of one user */
-#define ROSTER_PAGE_MAX    500
 
 struct roster;
 struct roster_options {
@@ -69,5 +68,12 @@ struct roster_entry {
 };
 size_t roster_page(struct roster *r, uint64_t after, size_t count, struct roster_entry *ret,
                    bool *ret_more);
+
+/* The users who are connected, by id: up to count of those above after ("": all). ERR_NO_MEMORY. */
+struct roster_user {
+    char user_id[40];
+};
+MUST_CHECK enum err roster_users(struct roster *r, const char *after, size_t count,
+                                 struct roster_user *ret, size_t *ret_count, bool *ret_more);
 
 #endif

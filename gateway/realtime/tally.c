@@ -82,3 +82,10 @@ size_t tally_remove(struct tally *t, const char *name)
     free(entry);
     return 0;
 }
+
+void tally_each(const struct tally *t, void (*visit)(void *arg, const char *name), void *arg)
+{
+    for (size_t i = 0; i < t->bucket_count; i++)
+        for (const struct tally_entry *at = t->buckets[i]; at; at = at->next)
+            visit(arg, at->name);
+}

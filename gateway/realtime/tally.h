@@ -26,4 +26,7 @@ MUST_CHECK enum err tally_add(struct tally *t, const char *name, size_t max, siz
 /* One less, of those that were added (CHECK); returns how many are left. */
 size_t tally_remove(struct tally *t, const char *name);
 
+/* Visits every name, in no order. */
+void tally_each(const struct tally *t, void (*visit)(void *arg, const char *name), void *arg);
+
 #endif

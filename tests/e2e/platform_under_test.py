@@ -137,7 +137,7 @@ class Platform:
 
     @staticmethod
     def one_settings():
-        return {f"{part}.listen": f"inproc://{part},tcp://127.0.0.1:{free_port()}" for part in SERVICES}
+        return {f"{part}.listen": f"inproc://{part},tcp://127.0.0.1:{free_port()}" for part in PARTS}
 
     def split_settings(self):
         redis, cache = start_redis(self.directory)
@@ -148,7 +148,7 @@ class Platform:
         key.write_text(random.randbytes(32).hex())
         settings = {"cache.url": cache, "store.url": store.rstrip("/") + "/{part}",
                     "rpc.principal_key": key.read_text()}
-        for part in SERVICES:
+        for part in PARTS:
             rpc, events = (f"tcp://127.0.0.1:{free_port()}" for _ in range(2))
             settings |= {f"{part}.rpc": rpc, f"{part}.listen": rpc,
                          f"{part}.events": events, f"{part}.events_listen": events}

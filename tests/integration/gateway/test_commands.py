@@ -188,5 +188,26 @@ class Flow(Case):
         self.assertEqual(len(answer["result"]["items"]), 600)
 
 
+class Presence(Case):
+    def heard(self, user):
+        events = json.loads(self.host.tell("presence"))["events"]
+        return [event[0] for event in events if event[1:] == user]
+
+    def test_the_first_connection_of_a_user_and_the_end_of_the_last_are_told(self):
+        token = self.host.token("paula")
+        first, second = self.connect(), self.connect()
+        first.result("authenticate", token=token)
+        second.result("authenticate", token=token)
+        second.result("authenticate", token=token)  # a fresh token changes nothing
+        self.eventually(lambda: self.heard("paula") == ["+"])
+        first.leave()
+        self.assertTrue(second.ask("ping")["ok"])
+        second.leave()
+        self.eventually(lambda: self.heard("paula") == ["+", "-"])
+        third = self.connect()
+        third.result("authenticate", token=token)
+        self.eventually(lambda: self.heard("paula") == ["+", "-", "+"])
+
+
 if __name__ == "__main__":
     realtime.main()

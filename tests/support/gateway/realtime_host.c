@@ -12,6 +12,7 @@
  *   restart                            ok: trading is another process now, with a new epoch
  *   gate open|shut                     ok: GetDepth waits while the gate is shut
  *   held                               how many wait at the gate
+ *   presence                           {"events":["+ann","-ann"]}: what came on the bus so far
  *   stats                              the hub's, as JSON
  *   drain                              how many ms it took until all clients were gone
  *
@@ -25,7 +26,7 @@
 #include "hub.h"
 #include "listener.h"
 #include "reactor.h"
-#include "roster.h"
+#include "roster_rpc.h"
 #include "sse.h"
 #include "workers.h"
 #include "ws.h"
@@ -34,6 +35,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/token.h"
+#include "gateway.pb-c.h"
 #include "trading.pb-c.h"
 #include "users.pb-c.h"
 #include "wallet.pb-c.h"
@@ -75,12 +77,15 @@ static struct host {
     struct hub *hub;
     struct feed *feed;
     struct commands *commands, *nervous_commands;
-    struct roster *roster;
+    struct roster_rpc *roster;
     struct reactor *reactor;
     struct workers *workers;
     struct ws_front *ws, *nervous_ws;
     struct sse *sse;
     struct listener *listeners[LISTENERS];
+    struct bus_subscriber *presence;
+    pthread_mutex_t presence_lock;
+    struct buf presences; /* under the lock, as JSON strings */
     struct shared_slot settings;
 
     pthread_mutex_t gate_lock;
@@ -293,13 +298,13 @@ static void start_fronts(void)
     commands.auth_ms = 2000;
     commands.tick_ms = 50;
     MUST(commands_new(&commands, &host.nervous_commands));
-    MUST(roster_new(&(struct roster_options){.address_max = ADDRESS_MAX, .user_max = USER_MAX},
-                    &host.roster));
+    struct roster_options limits = {.address_max = ADDRESS_MAX, .user_max = USER_MAX};
+    MUST(roster_rpc_new(host.env, "gateway", &limits, &host.roster, &detail));
     MUST(reactor_new(2, &host.reactor));
     MUST(workers_new(4, &host.workers));
     struct ws_options ws = {.hub = host.hub,
                             .commands = host.commands,
-                            .roster = host.roster,
+                            .roster = roster_rpc_roster(host.roster),
                             .reactor = host.reactor,
                             .workers = host.workers,
                             .queue_bytes = QUEUE_BYTES};
@@ -311,12 +316,46 @@ static void start_fronts(void)
     struct sse_options sse = {.hub = host.hub,
                               .feed = host.feed,
                               .auth = host.auth,
-                              .roster = host.roster,
+                              .roster = roster_rpc_roster(host.roster),
                               .reactor = host.reactor,
                               .workers = host.workers,
                               .queue_bytes = QUEUE_BYTES,
                               .heartbeat_ms = 200};
     MUST(sse_new(&sse, &host.sse));
+}
+
+/* What a part that follows presence hears. */
+static void on_presence(void *arg, const struct bus_event *event)
+{
+    (void)arg;
+    bool connected = strcmp(event->type, "presence.connected") == 0;
+    CHECK(connected || strcmp(event->type, "presence.disconnected") == 0);
+    Gateway__Presence *p = gateway__presence__unpack(NULL, event->payload_size, event->payload);
+    CHECK(p && strcmp(p->user_id, event->key) == 0 && p->connections == connected);
+    CHECK(strcmp(p->gateway, "gateway") == 0);
+    (void)pthread_mutex_lock(&host.presence_lock);
+    (void)buf_add_format(&host.presences, "%s\"%c%s\"", host.presences.size ? "," : "",
+                         connected ? '+' : '-', p->user_id);
+    (void)pthread_mutex_unlock(&host.presence_lock);
+    gateway__presence__free_unpacked(p, NULL);
+}
+
+static void on_presence_resync(void *arg, const char *topic, uint64_t epoch, uint64_t seq)
+{
+    (void)arg, (void)topic, (void)epoch, (void)seq;
+}
+
+static void follow_presence(void)
+{
+    static const char *const topics[] = {"gateway.presence", NULL};
+    struct err_detail detail = {""};
+    buf_init(&host.presences, 1024 * 1024);
+    (void)pthread_mutex_init(&host.presence_lock, NULL);
+    struct bus_subscriber_options options = {.replay = calls_client(host.calls, "gateway"),
+                                             .topics = topics,
+                                             .on_event = on_presence,
+                                             .on_resync = on_presence_resync};
+    MUST(part_subscriber(host.env, "gateway", &options, &host.presence, &detail));
 }
 
 static void start_gateway(void)
@@ -340,6 +379,7 @@ static void start_gateway(void)
     shared_init(&host.settings, http);
     for (unsigned i = 0; i < LISTENERS; i++)
         start_listener(i);
+    follow_presence();
     for (unsigned i = 0; i < feed_topic_count(); i++)
         while (feed_position(host.feed, i).epoch == 0)
             (void)poll(NULL, 0, 1);
@@ -371,9 +411,11 @@ static void stop_gateway(void)
     for (unsigned i = 0; i < LISTENERS; i++)
         listener_stop(host.listeners[i]);
     shared_release(&host.settings);
+    bus_subscriber_free(host.presence);
+    buf_release(&host.presences);
     reactor_free(host.reactor);
     workers_free(host.workers);
-    roster_free(host.roster);
+    roster_rpc_free(host.roster);
     ws_front_free(host.ws);
     ws_front_free(host.nervous_ws);
     sse_free(host.sse);
@@ -487,6 +529,12 @@ static void obey(char *line)
     if (strncmp(line, "publish ", 8) == 0) return on_publish(line + 8);
     if (strncmp(line, "trades ", 7) == 0) return on_trades(line + 7);
     if (strncmp(line, "both ", 5) == 0) return on_both(line + 5);
+    if (strcmp(line, "presence") == 0) {
+        (void)pthread_mutex_lock(&host.presence_lock);
+        (void)printf("{\"events\":[%s]}\n", host.presences.data);
+        (void)pthread_mutex_unlock(&host.presence_lock);
+        return;
+    }
     if (strcmp(line, "held") == 0) {
         (void)printf("%u\n", atomic_load(&host.held));
         return;
@@ -511,8 +559,11 @@ static void obey(char *line)
 }
 
 /* The keys of the parts that clients find. */
-static const struct config_key own_keys[] = {
-    PART_KEYS("users", "0"), PART_KEYS("wallet", "0"), PART_KEYS("trading", "0"), {0}};
+static const struct config_key own_keys[] = {PART_KEYS("users", "0"),
+                                             PART_KEYS("wallet", "0"),
+                                             PART_KEYS("trading", "0"),
+                                             PART_KEYS("gateway", "0"),
+                                             {0}};
 
 static struct config *load_config(const char *directory)
 {

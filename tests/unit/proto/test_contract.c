@@ -50,7 +50,7 @@ static void services_methods_are_not_public(void **state)
         const struct contract_method *m = &contract_methods[i];
         if (m->caller == CALLER_SERVICE) assert_true(!m->verb && !m->command);
         assert_true(!m->verb == !m->path);
-        assert_int_equal(m->local, !strncmp(m->name, "gateway.", 8));
+        assert_int_equal(m->local, !strncmp(m->name, "gateway.Gateway/", 16));
     }
 }
 
