@@ -12,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-
 static int set_up(void **state)
 {
     struct fixture *f = calloc(1, sizeof *f);
