@@ -133,3 +133,41 @@ class Edge:
     def records(self):
         """Of the access log."""
         return [json.loads(line) for line in (self.directory / "edge/access.log").read_text().splitlines()]
+
+
+# ---- bytes over TLS, for what no client would send ----
+
+class Answers:
+    """What comes back on a connection, answer by answer."""
+
+    def __init__(self, connection):
+        self.file = connection.makefile("rb")
+
+    def next(self):
+        """(status, headers, body), or None when the connection has ended."""
+        try:
+            start = self.file.readline()
+        except OSError:
+            return None
+        if not start:
+            return None
+        headers = {}
+        while (line := self.file.readline().strip()):
+            name, _, value = line.decode("latin-1").partition(":")
+            headers[name.lower()] = value.strip()
+        return int(start.split()[1]), headers, self.file.read(int(headers.get("content-length", 0))).decode()
+
+    def all(self):
+        """Every answer, until one says that it is the last."""
+        answers = []
+        while not (answers and answers[-1][1].get("connection") == "close") and (answer := self.next()):
+            answers.append(answer)
+        return answers
+
+
+def exchange(edge, request, listener="rest", source="127.0.0.1"):
+    """Sends bytes over TLS; every answer until the other side closes, or has nothing more to say."""
+    with edge.connect(listener, source) as connection:
+        connection.sendall(request)
+        connection.settimeout(3)
+        return Answers(connection).all()

@@ -54,7 +54,8 @@ def test_a_ca_and_a_certificate_that_it_signed_are_made_and_keys_are_private(mad
     assert contents(made).keys() == FILES
     for file in FILES:
         assert (os.stat(made / "certs" / file).st_mode & 0o077 == 0) == file.endswith(".key")
-    openssl("verify", "-x509_strict", "-purpose", "sslserver", "-CAfile", made / "certs/ca.pem", made / "certs/server.pem")
+    openssl("verify", "-x509_strict", "-purpose", "sslserver", "-CAfile", made / "certs/ca.pem",
+            made / "certs/server.pem")
     assert {"localhost", "127.0.0.1", "0:0:0:0:0:0:0:1"} <= names(made)
     assert days_left(made / "certs/server.pem") == 397 and days_left(made / "certs/ca.pem") == 3650
 
