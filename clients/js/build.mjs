@@ -15,7 +15,8 @@ function age(folder) {
 
 function newest() {
   const builds = join(here, "../../build");
-  const folders = readdirSync(builds).map((name) => join(builds, name));
+  const folders = readdirSync(builds, { withFileTypes: true }).filter((entry) => entry.isDirectory())
+    .map(({ name }) => join(builds, name));
   const best = folders.sort((a, b) => age(b) - age(a))[0];
   if (!best || !age(best)) throw new Error("no build of the contract yet: cmake --preset release && cmake --build --preset release");
   return best;

@@ -162,6 +162,22 @@ def test_a_gateway_is_restarted_under_load_and_every_client_ends_with_the_exact_
             assert len(set(client["events"])) == len(client["events"]) and "resync" in client["reloads"]
 
 
+def test_what_was_shown_before_it_was_confirmed_is_true_in_the_end_though_the_platform_is_killed(new_platform):
+    platform = new_platform("one", fixed_ports()).start()
+    user = platform.user(USDT="10000000")
+    told = addresses(platform) | {"email": user.email, "password": PASSWORD, "orders": 200}
+    optimist = spawn(["node", str(CLIENT / "test/e2e/optimist.mjs"), json.dumps(told)], platform.directory / "optimist.log",
+                     stdout=subprocess.PIPE, text=True)
+    for _ in range(2):  # of its four lanes, the first two to be under way
+        assert optimist.stdout.readline() == "under way\n", (platform.directory / "optimist.log").read_text()
+        platform.kill()
+        platform.start()
+    seen = json.loads(optimist.communicate(timeout=PATIENCE_S)[0].splitlines()[-1])
+    assert seen["tries"] == {"apply": 200, "commit": 180, "rollback": 20}
+    assert sorted(o for o in seen["shown"] if o != "insufficient_funds") == sorted(
+        o["orderId"] for o in user.pages("/orders")), "each is there, and once"
+
+
 @pytest.fixture
 def split_edge(new_platform, tmp_path):
     """Over TLS, in front of a gateway that can be restarted without the others; pages come from the REST port."""

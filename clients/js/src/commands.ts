@@ -115,9 +115,9 @@ const UNDONE = new Set(["resource_exhausted", "too_many_commands", "rate_limited
 const UNCLEAR = new Set(["unknown", "internal", "data_loss"]);
 
 function answerError({ error }: Answer): TradepostError {
-  const { code = "unknown", message = "", temporary = false, errors } = error ?? {};
+  const { code = "unknown", message = "", temporary = false, retryAfterMs, errors } = error ?? {};
   const unknown = (temporary && !UNDONE.has(code)) || UNCLEAR.has(code);
-  return new TradepostError({ code, detail: message, temporary, unknown, errors });
+  return new TradepostError({ code, detail: message, temporary, unknown, retryAfterMs, errors });
 }
 
 function timeoutError(ms: number, unknown: boolean): TradepostError {

@@ -17,7 +17,13 @@ export interface Answer {
   msgId: string | null;
   ok: boolean;
   result?: unknown;
-  error?: { code: string; message: string; temporary: boolean; errors?: { field: string; reason: string }[] };
+  error?: {
+    code: string;
+    message: string;
+    temporary: boolean;
+    retryAfterMs?: number;
+    errors?: { field: string; reason: string }[];
+  };
 }
 
 export interface LinkHooks {

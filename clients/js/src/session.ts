@@ -188,10 +188,11 @@ export class Session extends Emitter<IdentityEvents> implements Identity {
 
   #end(why: TradepostError | null): void {
     clearTimeout(this.#timer);
+    const was = this.#accessToken !== null || this.#refreshToken !== null; // or only a cookie was hoped for
     this.#accessToken = this.#refreshToken = this.user = null;
     this.#hasCookie = false;
     if (this.#cookies) this.#writeCookies(0);
-    this.emit("signedOut", why);
+    if (was) this.emit("signedOut", why);
   }
 
   #writeCookies(seconds: number): void {

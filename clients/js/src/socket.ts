@@ -97,7 +97,7 @@ export class Socket extends Emitter<SocketEvents> {
   }
 
   /** One command, one answer. Throws TradepostError; what was on its way when the connection was lost is `unknown`. */
-  command<C extends keyof CommandMap>(
+  async command<C extends keyof CommandMap>(
     command: C,
     request: CommandMap[C]["request"],
     options?: CommandOptions,
@@ -264,7 +264,8 @@ export class Socket extends Emitter<SocketEvents> {
     } catch (error) {
       if (this.#link !== link) return; // it is asked for again on the next
       if (!(error instanceof TradepostError) || error.temporary) {
-        void wait(backoff.next()).then(() => {
+        const afterMs = error instanceof TradepostError ? (error.retryAfterMs ?? 0) : 0;
+        void wait(afterMs + backoff.next()).then(() => {
           if (this.#link === link) void this.#subscribe(link, channels, backoff);
         });
       } else if (channels.length > 1) {

@@ -1,5 +1,6 @@
 import { Backoff, type BackoffOptions, wait } from "./backoff.js";
 import { Channel, Listener } from "./channel.js";
+import { guarded } from "./emitter.js";
 import { problemError, TradepostError } from "./error.js";
 import type { ChannelName, Handlers } from "./events.js";
 import { type Fetch, follow } from "./http.js";
@@ -68,12 +69,12 @@ export class Stream<C extends ChannelName> {
         if (!(await this.#connect())) return;
       } catch (error) {
         if (signal.aborted) return;
-        if (error instanceof TradepostError && !error.temporary) return this.#handlers.stopped?.(error);
+        if (error instanceof TradepostError && !error.temporary) return guarded(() => this.#handlers.stopped?.(error));
         retryAfterMs = (error instanceof TradepostError && error.retryAfterMs) || 0;
       }
       if (Date.now() - began >= STABLE_MS) this.#backoff.reset();
       const delay = retryAfterMs + this.#backoff.next();
-      if (!signal.aborted) this.#handlers.offline?.(delay);
+      if (!signal.aborted) guarded(() => this.#handlers.offline?.(delay));
       await wait(delay, signal).catch(() => {});
     }
   }
@@ -86,7 +87,7 @@ export class Stream<C extends ChannelName> {
       let response = await this.#get(token, controller.signal);
       if (response.status === 401 && token && (await this.#identity.recover(token, await refusal(response))))
         response = await this.#get(await this.#identity.token(), controller.signal);
-      if (response.status === 204) this.#handlers.stopped?.(undefined);
+      if (response.status === 204) guarded(() => this.#handlers.stopped?.(undefined));
       if (response.status === 204) return false;
       if (!response.ok) throw await refusal(response);
       await this.#read(response.body!, controller);
@@ -109,7 +110,7 @@ export class Stream<C extends ChannelName> {
     let online = false;
     const parser = new SseParser(
       (block) => {
-        if (!online) this.#handlers.online?.();
+        if (!online) guarded(() => this.#handlers.online?.());
         online = true;
         this.#take(block);
       },
