@@ -132,6 +132,22 @@ def test_asyncapi_is_served_and_lists_what_help_lists(platform):
     assert {o["title"] for o in document["operations"].values() if o["action"] == "send"} == commands
 
 
+@pytest.mark.parametrize("listener", ["main", "login", "guest"])
+def test_each_port_offers_the_commands_that_asyncapi_says(platform, listener):
+    operations = get(platform, "/asyncapi.json").json()["operations"].values()
+    told = {o["title"]: listener in o["x-servers"] for o in operations if o["action"] == "send"}
+    assert sum(told.values()) > 5
+    wrong = {}
+    for command in sorted(told.keys() - {"authenticate"}):  # that one closes, and is tried by itself
+        with Socket(platform.ws(listener)) as socket:
+            socket.send({"command": command, "msgId": "1", "nothing": 1})
+            answer = socket.answer("1")
+            offered = answer["ok"] or answer["error"]["code"] != "not_offered"
+            if offered != told[command]:
+                wrong[command] = answer
+    assert not wrong
+
+
 def test_a_browser_reads_searches_and_tries(docs):
     if not (NODE_TESTS / "node_modules/playwright-core").is_dir() or not shutil.which("node"):
         pytest.skip("npm ci --prefix tests/node")
