@@ -16,7 +16,7 @@ packages_test=(
     python3-pytest python3-requests python3-websockets python3-websocket python3-jwt python3-cryptography procps psmisc
     nghttp2-client chromium
 )
-packages_bench=(libgrpc++-dev protobuf-compiler-grpc wrk nginx-light)
+packages_bench=(libgrpc++-dev protobuf-compiler-grpc wrk)
 
 say() { printf '\033[1m%s\033[0m\n' "== $*" >&2; }
 die() { printf 'error: %s\n' "$*" >&2; exit 1; }
