@@ -171,7 +171,6 @@ static int on_request(struct mg_connection *connection)
     if (refused) {
         http_refuse(&x, refused, why);
     } else if (options->ws && is_upgrade(&x)) {
-        visits_upgrade(&((struct listener *)x.info->user_data)->visits, &here.visit);
         ws_handle(options->ws, &x);
     } else {
         options->handler(options->context, &x);

@@ -54,13 +54,6 @@ void visits_leave(struct visits *v, struct visit *visit)
     (void)pthread_mutex_unlock(&v->lock);
 }
 
-void visits_upgrade(struct visits *v, struct visit *visit)
-{
-    (void)pthread_mutex_lock(&v->lock);
-    visit->upgraded = true;
-    (void)pthread_mutex_unlock(&v->lock);
-}
-
 void visits_forget(struct visits *v, struct visit *visit)
 {
     (void)pthread_mutex_lock(&v->lock);
@@ -105,8 +98,7 @@ void visits_cut(struct visits *v, enum visits_cut which)
 {
     (void)pthread_mutex_lock(&v->lock);
     for (struct visit *visit = v->first; visit; visit = visit->next) {
-        bool idle = !visit->busy && !visit->upgraded;
-        if (visit->socket >= 0 && (idle || which == VISITS_ALL))
+        if (visit->socket >= 0 && (!visit->busy || which == VISITS_ALL))
             (void)shutdown(visit->socket, which == VISITS_ALL ? SHUT_RDWR : SHUT_RD);
     }
     (void)pthread_mutex_unlock(&v->lock);

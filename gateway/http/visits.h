@@ -12,7 +12,7 @@
 /* One connection, of the thread that serves it. */
 struct visit {
     int socket; /* -1: not known */
-    bool busy, upgraded;
+    bool busy;
     struct visit *previous, *next;
 };
 
@@ -29,9 +29,8 @@ void visits_release(struct visits *v); /* nobody may be connected */
 void visits_open(struct visits *v, struct visit *visit);
 /* A request begins, which the visit's socket is for; returns how many are connected. */
 unsigned visits_enter(struct visits *v, struct visit *visit, int socket);
-void visits_leave(struct visits *v, struct visit *visit);   /* it has been answered */
-void visits_upgrade(struct visits *v, struct visit *visit); /* the connection is WebSocket's now */
-void visits_forget(struct visits *v, struct visit *visit);  /* the socket is about to be closed */
+void visits_leave(struct visits *v, struct visit *visit);  /* it has been answered */
+void visits_forget(struct visits *v, struct visit *visit); /* the socket is about to be closed */
 void visits_close(struct visits *v, struct visit *visit);
 
 /* Waits for the answers, or the closed connections, until the monotonic time. */

@@ -43,7 +43,6 @@ struct hub_connection {
     size_t subscription_count;
 
     pthread_mutex_t lock; /* of all below */
-    pthread_cond_t changed;
     struct hub_wake wake;
     struct entry *first, **last;
     size_t queue_bytes_max, queued_bytes, queued_frames;
@@ -97,12 +96,7 @@ static struct hub_connection *connection_new(struct hub *h, size_t queue_bytes,
     c->wake = wake;
     c->last = &c->first;
     atomic_init(&c->holds, 1);
-    pthread_condattr_t monotonic;
-    (void)pthread_condattr_init(&monotonic);
-    (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     (void)pthread_mutex_init(&c->lock, NULL);
-    (void)pthread_cond_init(&c->changed, &monotonic);
-    (void)pthread_condattr_destroy(&monotonic);
     return c;
 }
 
@@ -139,7 +133,6 @@ void hub_release(struct hub_connection *c)
 {
     if (!c || atomic_fetch_sub(&c->holds, 1) != 1) return;
     CHECK(c->left && !c->first);
-    (void)pthread_cond_destroy(&c->changed);
     (void)pthread_mutex_destroy(&c->lock);
     free(c);
 }
@@ -186,7 +179,6 @@ void hub_leave(struct hub_connection *c)
     (void)pthread_mutex_lock(&c->lock);
     c->left = true;
     drop_queue(c);
-    (void)pthread_cond_broadcast(&c->changed);
     (void)pthread_mutex_unlock(&c->lock);
     (void)pthread_rwlock_unlock(&h->lock);
 }
@@ -249,7 +241,6 @@ bool hub_is_subscribed(struct hub_connection *c, const char *channel)
 
 static void tell(struct hub_connection *c)
 {
-    (void)pthread_cond_signal(&c->changed);
     if (c->wake.call && !c->left) c->wake.call(c->wake.arg);
 }
 
@@ -394,13 +385,10 @@ static struct hub_taken take_first(struct hub_connection *c)
     return taken;
 }
 
-struct hub_taken hub_take(struct hub_connection *c, int64_t deadline_ms)
+struct hub_taken hub_take(struct hub_connection *c)
 {
-    struct timespec at = {.tv_sec = deadline_ms / 1000, .tv_nsec = deadline_ms % 1000 * 1000000};
     struct hub_taken taken = {0};
     (void)pthread_mutex_lock(&c->lock);
-    while (deadline_ms && !c->first && !c->verdict && !c->left)
-        if (pthread_cond_timedwait(&c->changed, &c->lock, &at)) break;
     bool too_slow = c->verdict == HUB_CLOSE_SLOW; /* then what waits will not be taken either */
     if (c->first && !too_slow)
         taken = take_first(c);

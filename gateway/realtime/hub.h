@@ -9,7 +9,7 @@
  * frame (prices) replaces the waiting one of its channel. A slow connection never makes a publisher
  * wait.
  *
- * All functions are thread-safe; only hub_take blocks.
+ * All functions are thread-safe; none blocks.
  */
 #ifndef GATEWAY_HUB_H
 #define GATEWAY_HUB_H
@@ -69,8 +69,8 @@ void hub_free(struct hub *h); /* accepts NULL; every connection must have been l
  * A new connection with a queue of queue_bytes (0: HUB_QUEUE_BYTES). ERR_EXHAUSTED:
  * connections_max. ERR_CLOSED: after hub_close_all. ERR_NO_MEMORY.
  *
- * A front that waits for more than the queue gives a wake: it is called, under a lock, when there
- * is something new to take, and must not block nor call the hub. Never after hub_leave.
+ * The wake is called, under a lock, when the queue is no longer empty and at a verdict; it must not
+ * block nor call the hub. Never after hub_leave.
  */
 struct hub_wake {
     void (*call)(void *arg); /* NULL: none */
@@ -78,7 +78,7 @@ struct hub_wake {
 };
 MUST_CHECK enum err hub_join(struct hub *h, size_t queue_bytes, struct hub_wake wake,
                              struct hub_connection **ret);
-/* Ends all subscriptions, drops what is queued, wakes hub_take. What is sent later goes nowhere. */
+/* Ends all subscriptions, drops what is queued. What is sent later goes nowhere. */
 void hub_leave(struct hub_connection *c);
 struct hub_connection *hub_hold(struct hub_connection *c);
 void hub_release(struct hub_connection *c); /* accepts NULL */
@@ -112,17 +112,17 @@ int hub_verdict(struct hub_connection *c); /* 0: none yet */
 void hub_close_all(struct hub *h, enum hub_close code);
 
 /*
- * For the front: waits until the monotonic deadline (0: not at all) for the next frame. After a
- * verdict the queue is still handed out, unless the verdict is that the client is too slow for it.
+ * For the front: the next frame that waits. After a verdict the queue is still handed out, unless
+ * the verdict is that the client is too slow for it.
  */
 struct hub_taken {
-    struct frame *frame; /* to be released; NULL: the connection is to be closed, or the deadline */
-    int close;           /* frame NULL: the verdict; 0: the deadline passed */
+    struct frame *frame; /* to be released; NULL: none waits */
+    int close;           /* frame NULL: the verdict, or 0 */
     /* Everything of the frame's topic up to here has been taken: the cursor to resume from. It is
      * the frame's own place, but for a conflated one, that of the first frame it replaced. */
     uint64_t epoch, seq;
 };
-struct hub_taken hub_take(struct hub_connection *c, int64_t deadline_ms);
+struct hub_taken hub_take(struct hub_connection *c);
 
 /* How many channels it listens to, and the bytes that wait for it. */
 void hub_look(struct hub_connection *c, size_t *ret_channels, size_t *ret_queued_bytes);

@@ -253,7 +253,7 @@ static void fill(struct stream *s)
 {
     struct hub_taken taken = {0};
     while (s->out.size < PIECE_MAX) {
-        taken = hub_take(s->hub, 0);
+        taken = hub_take(s->hub);
         if (!taken.frame) break;
         add_event(s, &taken);
         frame_release(taken.frame);

@@ -177,7 +177,7 @@ static void give_verdict(struct connection *c, int code)
 static void fill(struct connection *c)
 {
     while (c->state == OPEN && ws_out_has_room(&c->out)) {
-        struct hub_taken taken = hub_take(c->hub, 0);
+        struct hub_taken taken = hub_take(c->hub);
         if (taken.close && ws_out_is_empty(&c->out)) give_verdict(c, taken.close);
         if (!taken.frame) return;
         ws_out_add(&c->out, taken.frame);

@@ -23,7 +23,7 @@ static struct frame *make(uint64_t seq)
 static void take_all(struct hub_connection *c)
 {
     struct frame *f;
-    while ((f = hub_take(c, 0).frame))
+    while ((f = hub_take(c).frame))
         frame_release(f);
 }
 

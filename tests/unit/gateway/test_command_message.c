@@ -163,10 +163,10 @@ static void an_answer_of_the_whole_size_is_one_frame(void **state)
 {
     struct receiver *r = *state;
     send_size(r, "x", ANSWER_WHOLE_MAX);
-    struct hub_taken taken = hub_take(r->connection, 0);
+    struct hub_taken taken = hub_take(r->connection);
     assert_int_equal(frame_look(taken.frame).size, ANSWER_WHOLE_MAX);
     frame_release(taken.frame);
-    assert_null(hub_take(r->connection, 0).frame);
+    assert_null(hub_take(r->connection).frame);
 }
 
 static void assert_number(const json_t *object, const char *name, size_t expected)
@@ -179,7 +179,7 @@ static size_t take_parts(struct receiver *r)
 {
     size_t parts = 0, size = 0, part = 1;
     do {
-        struct hub_taken taken = hub_take(r->connection, 0);
+        struct hub_taken taken = hub_take(r->connection);
         assert_non_null(taken.frame);
         struct frame_info info = frame_look(taken.frame);
         assert_true(info.size <= ANSWER_WHOLE_MAX);
@@ -192,7 +192,7 @@ static size_t take_parts(struct receiver *r)
         json_decref(object);
         frame_release(taken.frame);
     } while (part <= parts);
-    assert_null(hub_take(r->connection, 0).frame);
+    assert_null(hub_take(r->connection).frame);
     return size;
 }
 
@@ -214,7 +214,7 @@ static void an_answer_that_could_not_be_made_closes(void **state)
     buf_init(&text, 1);
     (void)buf_add_text(&text, "too long");
     answer_send(r->connection, "7", &text);
-    assert_int_equal(hub_take(r->connection, 0).close, HUB_CLOSE_INTERNAL);
+    assert_int_equal(hub_take(r->connection).close, HUB_CLOSE_INTERNAL);
 }
 
 int main(void)

@@ -74,7 +74,7 @@ static void publish_size(struct hub *h, const char *channel, size_t size, enum h
 
 static void assert_next(struct hub_connection *c, const char *text)
 {
-    struct hub_taken taken = hub_take(c, 0);
+    struct hub_taken taken = hub_take(c);
     assert_non_null(taken.frame);
     assert_string_equal(frame_look(taken.frame).text, text);
     frame_release(taken.frame);
@@ -82,14 +82,14 @@ static void assert_next(struct hub_connection *c, const char *text)
 
 static void assert_nothing(struct hub_connection *c)
 {
-    struct hub_taken taken = hub_take(c, 0);
+    struct hub_taken taken = hub_take(c);
     assert_null(taken.frame);
     assert_int_equal(taken.close, 0);
 }
 
 static void assert_closed(struct hub_connection *c, int code)
 {
-    struct hub_taken taken = hub_take(c, 0);
+    struct hub_taken taken = hub_take(c);
     assert_null(taken.frame);
     assert_int_equal(taken.close, code);
 }
@@ -261,7 +261,7 @@ static void a_replaced_frame_gives_the_cursor_of_its_place(void **state)
     hub_publish(h, "p", frames[2], HUB_CONFLATE);
     static const uint64_t seqs[] = {10, 11};
     for (int i = 0; i < 2; i++) {
-        struct hub_taken taken = hub_take(c, 0);
+        struct hub_taken taken = hub_take(c);
         assert_int_equal(taken.epoch, 7);
         assert_int_equal(taken.seq, seqs[i]);
         frame_release(taken.frame);
@@ -295,7 +295,7 @@ static void a_full_queue_closes_its_connection_and_no_other(void **state)
     assert_ok(hub_subscribe(slow, "x"));
     assert_ok(hub_subscribe(fast, "x"));
     publish_size(h, "x", QUEUE_BYTES, HUB_KEEP); /* exactly full */
-    frame_release(hub_take(fast, 0).frame);
+    frame_release(hub_take(fast).frame);
     assert_int_equal(stats_of(h).closed_slow, 0);
     publish_size(h, "x", 1, HUB_KEEP); /* and one byte more */
     assert_int_equal(stats_of(h).closed_slow, 1);
@@ -303,7 +303,7 @@ static void a_full_queue_closes_its_connection_and_no_other(void **state)
     publish_size(h, "x", 1, HUB_KEEP);
     assert_int_equal(stats_of(h).closed_slow, 1);
     for (int i = 0; i < 2; i++)
-        frame_release(hub_take(fast, 0).frame);
+        frame_release(hub_take(fast).frame);
     assert_nothing(fast);
     leave(slow);
     leave(fast);
@@ -443,36 +443,6 @@ static void who_has_left_gets_nothing_and_can_do_nothing(void **state)
 
 /* ---- waiting and waking ---- */
 
-static void *close_it(void *c)
-{
-    hub_close(c, HUB_CLOSE_GOING_AWAY);
-    return NULL;
-}
-
-static void a_waiting_taker_is_woken(void **state)
-{
-    struct hub *h = *state;
-    struct hub_connection *c = join(h);
-    pthread_t thread;
-    assert_int_equal(pthread_create(&thread, NULL, close_it, c), 0);
-    struct hub_taken taken = hub_take(c, clock_mono_ms() + 60000);
-    assert_int_equal(taken.close, HUB_CLOSE_GOING_AWAY);
-    assert_int_equal(pthread_join(thread, NULL), 0);
-    leave(c);
-}
-
-static void a_taker_waits_until_its_deadline(void **state)
-{
-    struct hub *h = *state;
-    struct hub_connection *c = join(h);
-    int64_t begin = clock_mono_ms();
-    struct hub_taken taken = hub_take(c, begin + 20);
-    assert_null(taken.frame);
-    assert_int_equal(taken.close, 0);
-    assert_true(clock_mono_ms() >= begin + 20);
-    leave(c);
-}
-
 static void count(void *arg)
 {
     ++*(int *)arg;
@@ -528,8 +498,6 @@ int main(void)
         HUB_TEST(what_is_queued_leaves_before_a_close),
         HUB_TEST(closing_all_also_closes_the_door),
         HUB_TEST(who_has_left_gets_nothing_and_can_do_nothing),
-        HUB_TEST(a_waiting_taker_is_woken),
-        HUB_TEST(a_taker_waits_until_its_deadline),
         HUB_TEST(the_wake_is_called_when_there_is_something_new_to_take),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -149,33 +149,28 @@ static void only_who_waits_for_nothing_is_cut(void **state)
 {
     (void)state;
     struct visits v;
-    struct guest idle, busy, upgraded, fresh;
+    struct guest idle, busy, fresh;
     visits_init(&v);
-    struct guest *const all[] = {&idle, &busy, &upgraded, &fresh};
-    for (size_t i = 0; i < 4; i++)
+    struct guest *const all[] = {&idle, &busy, &fresh};
+    for (size_t i = 0; i < 3; i++)
         arrive(&v, all[i]);
-    assert_int_equal(visits_enter(&v, &idle.visit, idle.own), 4);
+    assert_int_equal(visits_enter(&v, &idle.visit, idle.own), 3);
     visits_leave(&v, &idle.visit);
     (void)visits_enter(&v, &busy.visit, busy.own);
-    (void)visits_enter(&v, &upgraded.visit, upgraded.own);
-    visits_upgrade(&v, &upgraded.visit);
-    visits_leave(&v, &upgraded.visit);
     assert_int_equal(send(idle.far, "a", 1, 0), 1);
 
     visits_cut(&v, VISITS_IDLE);
     assert_false(at_end(&idle)); /* what it had sent comes first */
     assert_true(at_end(&idle));
     assert_false(at_end(&busy));
-    assert_false(at_end(&upgraded));
     assert_false(at_end(&fresh));
     assert_int_equal(send(idle.own, "b", 1, MSG_NOSIGNAL), 1); /* it can still be answered */
 
     visits_cut(&v, VISITS_ALL);
     assert_true(at_end(&busy));
-    assert_true(at_end(&upgraded));
     assert_false(at_end(&fresh)); /* its socket is not known */
     visits_leave(&v, &busy.visit);
-    for (size_t i = 0; i < 4; i++)
+    for (size_t i = 0; i < 3; i++)
         go(&v, all[i]);
     visits_release(&v);
 }
