@@ -25,6 +25,7 @@
 #include "http.h"
 #include "hub.h"
 #include "listener.h"
+#include "presence.h"
 #include "reactor.h"
 #include "roster_rpc.h"
 #include "sse.h"
@@ -35,7 +36,6 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/token.h"
-#include "gateway.pb-c.h"
 #include "trading.pb-c.h"
 #include "users.pb-c.h"
 #include "wallet.pb-c.h"
@@ -83,9 +83,6 @@ static struct host {
     struct ws_front *ws, *nervous_ws;
     struct sse *sse;
     struct listener *listeners[LISTENERS];
-    struct bus_subscriber *presence;
-    pthread_mutex_t presence_lock;
-    struct buf presences; /* under the lock, as JSON strings */
     struct shared_slot settings;
 
     pthread_mutex_t gate_lock;
@@ -324,40 +321,6 @@ static void start_fronts(void)
     MUST(sse_new(&sse, &host.sse));
 }
 
-/* What a part that follows presence hears. */
-static void on_presence(void *arg, const struct bus_event *event)
-{
-    (void)arg;
-    bool connected = strcmp(event->type, "presence.connected") == 0;
-    CHECK(connected || strcmp(event->type, "presence.disconnected") == 0);
-    Gateway__Presence *p = gateway__presence__unpack(NULL, event->payload_size, event->payload);
-    CHECK(p && strcmp(p->user_id, event->key) == 0 && p->connections == connected);
-    CHECK(strcmp(p->gateway, "gateway") == 0);
-    (void)pthread_mutex_lock(&host.presence_lock);
-    (void)buf_add_format(&host.presences, "%s\"%c%s\"", host.presences.size ? "," : "",
-                         connected ? '+' : '-', p->user_id);
-    (void)pthread_mutex_unlock(&host.presence_lock);
-    gateway__presence__free_unpacked(p, NULL);
-}
-
-static void on_presence_resync(void *arg, const char *topic, uint64_t epoch, uint64_t seq)
-{
-    (void)arg, (void)topic, (void)epoch, (void)seq;
-}
-
-static void follow_presence(void)
-{
-    static const char *const topics[] = {"gateway.presence", NULL};
-    struct err_detail detail = {""};
-    buf_init(&host.presences, 1024 * 1024);
-    (void)pthread_mutex_init(&host.presence_lock, NULL);
-    struct bus_subscriber_options options = {.replay = calls_client(host.calls, "gateway"),
-                                             .topics = topics,
-                                             .on_event = on_presence,
-                                             .on_resync = on_presence_resync};
-    MUST(part_subscriber(host.env, "gateway", &options, &host.presence, &detail));
-}
-
 static void start_gateway(void)
 {
     struct err_detail detail = {""};
@@ -379,7 +342,7 @@ static void start_gateway(void)
     shared_init(&host.settings, http);
     for (unsigned i = 0; i < LISTENERS; i++)
         start_listener(i);
-    follow_presence();
+    presence_follow(host.env, host.calls);
     for (unsigned i = 0; i < feed_topic_count(); i++)
         while (feed_position(host.feed, i).epoch == 0)
             (void)poll(NULL, 0, 1);
@@ -411,8 +374,7 @@ static void stop_gateway(void)
     for (unsigned i = 0; i < LISTENERS; i++)
         listener_stop(host.listeners[i]);
     shared_release(&host.settings);
-    bus_subscriber_free(host.presence);
-    buf_release(&host.presences);
+    presence_forget();
     reactor_free(host.reactor);
     workers_free(host.workers);
     roster_rpc_free(host.roster);
@@ -529,12 +491,7 @@ static void obey(char *line)
     if (strncmp(line, "publish ", 8) == 0) return on_publish(line + 8);
     if (strncmp(line, "trades ", 7) == 0) return on_trades(line + 7);
     if (strncmp(line, "both ", 5) == 0) return on_both(line + 5);
-    if (strcmp(line, "presence") == 0) {
-        (void)pthread_mutex_lock(&host.presence_lock);
-        (void)printf("{\"events\":[%s]}\n", host.presences.data);
-        (void)pthread_mutex_unlock(&host.presence_lock);
-        return;
-    }
+    if (strcmp(line, "presence") == 0) return presence_print();
     if (strcmp(line, "held") == 0) {
         (void)printf("%u\n", atomic_load(&host.held));
         return;
