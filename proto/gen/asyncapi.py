@@ -258,6 +258,7 @@ COMMAND_ERROR = {
         "code": {"type": "string", "description": "A stable word, for programs.", "examples": ["insufficient_funds"]},
         "message": {"type": "string", "description": "For people."},
         "temporary": {"type": "boolean", "description": "The same command may succeed later."},
+        "retryAfterMs": {"type": "integer", "description": "With rate_limited: milliseconds until it is allowed again."},
         "errors": {"type": "array", "description": "The wrong fields.", "items": ref("schemas", "ProblemField")},
     },
 }

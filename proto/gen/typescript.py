@@ -34,6 +34,8 @@ export interface CommandError {
   message: string;
   /** The same command may succeed later. */
   temporary: boolean;
+  /** With rate_limited: milliseconds until the same command is allowed again. */
+  retryAfterMs?: number;
   /** The wrong fields. */
   errors?: FieldError[];
 }
