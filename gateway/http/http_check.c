@@ -200,7 +200,9 @@ int http_check_lines(const struct mg_request_info *info, const char **ret_why)
     /* Here stood CRLF CRLF. civetweb has made NULs of the first line end and the very last byte. */
     if (end[1] || end[2] != '\r' || end[3]) return 400;
     /* The trace is wiped, or a later and shorter head in the same buffer that ends in bare LFs
-     * would find it behind itself and pass for strict. */
+     * would find it behind itself and pass for strict. And should this one have ended in bare LFs,
+     * with a CR and an old NUL behind it, then what follows begins with a NUL now: that is neither
+     * a request nor a body. */
     ((char *)end)[2] = 0;
     return 0;
 }

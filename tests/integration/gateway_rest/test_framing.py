@@ -357,6 +357,16 @@ def test_what_an_earlier_request_left_behind_does_not_complete_a_later_one(platf
         assert answer.status == 400 and answer.closes and c.ended()
 
 
+def test_nothing_follows_a_head_that_ends_in_bare_line_feeds(platform):
+    """Even where the server's buffer makes it look strict: what was behind it is no request."""
+    for _ in range(20):
+        with Connection(platform) as c:
+            answer = c.send(get(headers="A: b\r\n")[:-4] + "\n\n\r").answer()
+            if answer.status == 200:
+                answer = c.send(get("/smuggled")).answer()
+            assert answer.status == 400 and answer.closes and c.ended()
+
+
 @pytest.mark.parametrize("headers", [
     "Upgrade: h2c\r\nConnection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n",
     "Upgrade: TLS/1.2\r\nConnection: Upgrade\r\n", "Upgrade: websocket\r\nConnection: Upgrade\r\n"])
