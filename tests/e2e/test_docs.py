@@ -148,11 +148,19 @@ def test_each_port_offers_the_commands_that_asyncapi_says(platform, listener):
     assert not wrong
 
 
-def test_a_browser_reads_searches_and_tries(docs):
+def read_with_a_browser(origin):
     if not (NODE_TESTS / "node_modules/playwright-core").is_dir() or not shutil.which("node"):
         pytest.skip("npm ci --prefix tests/node")
-    done = subprocess.run(["node", NODE_TESTS / "docs_browser.mjs", docs.origin], capture_output=True, text=True,
+    done = subprocess.run(["node", NODE_TESTS / "docs_browser.mjs", origin], capture_output=True, text=True,
                           timeout=600, check=False, env=clean_environment())
     if done.returncode == SKIPPED:
         pytest.skip(done.stdout.strip())
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_browser_reads_searches_and_tries(docs):
+    read_with_a_browser(docs.origin)
+
+
+def test_a_browser_reads_through_the_edge(edge):
+    read_with_a_browser(edge.origin)

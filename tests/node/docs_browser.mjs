@@ -20,7 +20,7 @@ const browser = await chromium.launch({
 
 /** A page of its own that remembers what went wrong on it. */
 async function open(path, options = {}) {
-  const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ...options });
+  const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ignoreHTTPSErrors: true, ...options });
   context.setDefaultTimeout(PATIENCE_MS);
   const page = await context.newPage();
   page.wrong = [];
@@ -103,7 +103,7 @@ const tests = {
     const pages = await page.$$eval("nav a", (links) => [...new Set(links.map((link) => link.pathname))]);
     assert.ok(pages.length > 30);
     for (const path of ["/docs", ...pages]) {
-      await page.goto(origin + path);
+      await page.goto(origin + path, { waitUntil: "domcontentloaded" });
       const over = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
       assert.ok(over <= 0, `${path} is ${over} px too wide`);
       const broken = await page.evaluate(() => document.documentElement.outerHTML.includes("undefined"));
