@@ -12,7 +12,7 @@ import time
 import pytest
 import requests
 
-from platform_under_test import PASSWORD, SHAPES, SYMBOL, Platform, let_pass, spawn, wait_until
+from platform_under_test import PASSWORD, SHAPES, SYMBOL, Platform, free_port, let_pass, spawn, wait_until
 from sockets import CommandFailed, Socket
 from test_reload import Reloaded
 
@@ -277,9 +277,12 @@ def test_guessing_from_everywhere_ends_and_the_owner_still_comes_in(exact):
 
 def test_two_gateways_count_together(new_platform, tmp_path):
     platform = new_platform("split", EXACT).start()
-    again = platform.command("gateway", "--target=gateway", "--set", f"data_dir={tmp_path / 'again'}")
+    own = {"data_dir": tmp_path / "again", **{f"gateway.{key}": f"tcp://127.0.0.1:{free_port()}"
+                                              for key in ("listen", "events_listen")}}
     (tmp_path / "again").mkdir()
-    process = spawn(again, tmp_path / "again.log")
+    process = spawn([*platform.command("gateway", "--target=gateway"),
+                     *(word for key, value in own.items() for word in ("--set", f"{key}={value}"))],
+                    tmp_path / "again.log")
     try:
         ports = tmp_path / "again/gateway.ports"
         wait_until(ports.exists, what="the second gateway")
