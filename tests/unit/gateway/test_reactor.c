@@ -207,11 +207,12 @@ static void jobs_of_an_actor_run_in_order_and_all_before_the_end(void **state)
     struct workers *w = NULL;
     struct teller *tellers = calloc(ACTORS, sizeof *tellers);
     assert_int_equal(workers_new(4, &w), OK);
+    for (size_t i = 0; i < ACTORS; i++)
+        tellers[i].actor.ops = &teller_ops;
     for (unsigned n = 0; n < JOBS; n++) {
         for (size_t i = 0; i < ACTORS; i++) {
             struct task *task = malloc(sizeof *task);
             task->number = n;
-            tellers[i].actor.ops = &teller_ops;
             workers_post(w, &tellers[i].actor, &task->job);
         }
     }
