@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #ifndef TRADEPOST_VERSION
 #error "the build sets TRADEPOST_VERSION"
@@ -127,6 +128,7 @@ static int dispatch(struct cli *cli)
 
 int main(int argc, char **argv)
 {
+    (void)umask(077); /* documents and journals are the platform's alone */
     struct cli cli = {.target = "all"};
     int status = parse(argc, argv, &cli);
     if (status != CLI_EXIT_NONE) return status;
