@@ -295,8 +295,11 @@ static enum err start_realtime(struct gateway *g, const struct part_env *env,
                                struct err_detail *detail)
 {
     size_t queue_bytes = (size_t)config_int(env->config, "gateway.queue_bytes");
-    struct feed_options feed = {
-        .env = env, .calls = g->calls, .hub = g->hub, .queue_bytes = queue_bytes};
+    struct feed_options feed = {.env = env,
+                                .calls = g->calls,
+                                .hub = g->hub,
+                                .recent = g->recent,
+                                .queue_bytes = queue_bytes};
     enum err e = feed_new(&feed, &g->feed, detail);
     if (!e) e = start_threads(g, env, detail);
     if (!e) e = start_fronts(g, env->config);

@@ -3,9 +3,10 @@
  * asked of its part once.
  *
  * An answer is as old as its question: it is found until `max_ms` after the part was asked. It is
- * forgotten before that as soon as anything was changed through this gateway: whoever is told that
- * his order stands finds it in the next answer. A change that came another way is seen max_ms late.
- * Only for answers that are the same for everybody. Thread-safe; nothing blocks.
+ * forgotten before that as soon as anything was changed through this gateway, and before an event
+ * that everybody may hear is passed on: whoever is told of a change finds it in the next answer. A
+ * change that neither tells of is seen max_ms late. Only for answers that are the same for
+ * everybody. Thread-safe; nothing blocks.
  */
 #ifndef GATEWAY_RECENT_H
 #define GATEWAY_RECENT_H

@@ -29,6 +29,7 @@ struct topic {
 
 struct feed {
     struct hub *hub;
+    struct recent *recent; /* NULL: there is none */
     size_t replay_bytes_max;
     struct topic topics[FEED_TOPICS_MAX];
     unsigned topic_count;
@@ -239,6 +240,8 @@ static void on_event(void *arg, const struct bus_event *event)
     for (size_t i = 0; i < contract_event_count; i++) {
         if (!is_of(&contract_events[i], event)) continue;
         known = true;
+        /* First: who is told of a change and asks for the whole must not get an older answer. */
+        if (f->recent && contract_events[i].caller == CALLER_GUEST) recent_forget(f->recent);
         publish(f, t, &contract_events[i], event);
     }
     t->at = (struct feed_position){event->epoch, event->seq};
@@ -261,6 +264,7 @@ static void on_resync(void *arg, const char *topic, uint64_t epoch, uint64_t seq
 {
     struct feed *f = arg;
     struct topic *t = find_topic(f, topic);
+    if (f->recent) recent_forget(f->recent);
     (void)pthread_mutex_lock(&t->lock);
     t->at = (struct feed_position){epoch, seq};
     hub_publish_each(f->hub, make_resync, t);
@@ -449,6 +453,7 @@ enum err feed_new(const struct feed_options *options, struct feed **ret, struct 
     struct feed *f = calloc(1, sizeof *f);
     if (!f) return ERR_NO_MEMORY;
     f->hub = options->hub;
+    f->recent = options->recent;
     f->replay_bytes_max = (options->queue_bytes ? options->queue_bytes : HUB_QUEUE_BYTES) / 2;
     f->unknown = metrics_counter("tradepost_gateway_events_dropped_total",
                                  "Events that no channel carries.", "reason=\"unknown\"");

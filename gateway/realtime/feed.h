@@ -18,6 +18,7 @@
 #include "base/part.h"
 #include "calls.h"
 #include "hub.h"
+#include "recent.h"
 
 #define FEED_TOPICS_MAX   16
 #define FEED_CHANNELS_MAX 100                    /* of one feed_subscribe */
@@ -28,7 +29,8 @@ struct feed_options {
     const struct part_env *env; /* all borrowed */
     struct calls *calls;        /* the parts, for their replays */
     struct hub *hub;
-    size_t queue_bytes; /* of a connection: a resume fills at most half; 0: HUB_QUEUE_BYTES */
+    struct recent *recent; /* forgets before an event for everybody is passed on; NULL: none */
+    size_t queue_bytes;    /* of a connection: a resume fills at most half; 0: HUB_QUEUE_BYTES */
 };
 /* ERR_INVALID: a part's event URL; detail says which. ERR_NO_MEMORY. Connects in the background. */
 MUST_CHECK enum err feed_new(const struct feed_options *options, struct feed **ret,

@@ -1,6 +1,7 @@
 """WebSocket commands and events, server-sent events: everything once, in order, and after a reconnect what was missed."""
 
 import asyncio
+import concurrent.futures
 import json
 import subprocess
 from decimal import Decimal
@@ -285,6 +286,24 @@ def test_when_the_platform_stops_clients_are_told_to_come_back(alone):
         alone.stop()
         assert socket.close_code() == 1001
         assert stream.curl.wait(10) is not None
+
+
+def test_what_an_event_tells_is_in_the_next_answer(new_platform):
+    platform = new_platform("one", {"gateway.recent_ms": 1000}).start()
+    ann, bob = platform.user(BTC="10"), platform.user(USDT="1000000")
+    ann.limit("SELL", "10", 60000)
+
+    def newest():
+        return platform.guest().get(f"/markets/{SYMBOL}/trades", limit=1)["items"]
+
+    with Socket(platform.ws("guest")) as socket, concurrent.futures.ThreadPoolExecutor() as pool:
+        socket.subscribe(TRADES)
+        for _ in range(100):
+            newest()
+            buying = pool.submit(bob.limit, "BUY", "0.001", 60000)
+            told = socket.event()["data"]["trade"]
+            assert newest() == [told], "an answer from before the event"
+            buying.result()
 
 
 # ---- server-sent events ----
