@@ -14,7 +14,7 @@ packages_build=(
 packages_test=(
     libcmocka-dev nng-utils redis-server clang clang-format clang-tidy libclang-rt-14-dev
     python3-pytest python3-requests python3-websockets python3-websocket python3-jwt python3-cryptography procps psmisc
-    nghttp2-client chromium
+    nghttp2-client wrk chromium
 )
 packages_bench=(libgrpc++-dev protobuf-compiler-grpc wrk)
 
