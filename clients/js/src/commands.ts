@@ -1,4 +1,4 @@
-import { closedError, throwIfAborted, TradepostError } from "./error.js";
+import { throwIfAborted, TradepostError } from "./error.js";
 import type { Answer } from "./link.js";
 
 export interface CommandOptions {
@@ -8,7 +8,9 @@ export interface CommandOptions {
 }
 
 interface Entry {
-  message: { command: string; msgId: string };
+  msgId: string;
+  /** The message, made when it was asked for: what is no JSON fails then, and later changes do not matter. */
+  text: string;
   sent: boolean;
   /** Ends it: with the answer's result or an error. */
   settle(error: unknown, result?: unknown): void;
@@ -20,7 +22,7 @@ export const QUEUE_MAX = 1024;
 
 /** Commands on their way: sent when there is a connection and room, matched with their answers by msgId. */
 export class Commands {
-  #send: ((message: object) => void) | null = null;
+  #send: ((text: string) => void) | null = null;
   #ids = 0;
   #queue: Entry[] = [];
   #flight = new Map<string, Entry>();
@@ -38,11 +40,11 @@ export class Commands {
   }
 
   /** Sends right now, on a connection that is not attached yet. */
-  ask(send: (message: object) => void, command: string, request: object, timeoutMs: number): Promise<unknown> {
+  ask(send: (text: string) => void, command: string, request: object, timeoutMs: number): Promise<unknown> {
     return this.#make(command, request, { timeoutMs }, (entry) => {
-      this.#own.set(entry.message.msgId, entry);
+      this.#own.set(entry.msgId, entry);
       entry.sent = true;
-      send(entry.message);
+      send(entry.text);
     });
   }
 
@@ -53,7 +55,7 @@ export class Commands {
   }
 
   /** From now on commands can be sent. */
-  attach(send: (message: object) => void): void {
+  attach(send: (text: string) => void): void {
     this.#send = send;
     this.#pump();
   }
@@ -65,9 +67,9 @@ export class Commands {
     for (const entry of [...this.#flight.values(), ...this.#own.values()]) entry.settle(lost);
   }
 
-  close(): void {
+  close(why: TradepostError): void {
     this.detach();
-    for (const entry of [...this.#queue]) entry.settle(closedError());
+    for (const entry of [...this.#queue]) entry.settle(why);
   }
 
   #make(command: string, request: object, options: CommandOptions, start: (entry: Entry) => void): Promise<unknown> {
@@ -75,10 +77,12 @@ export class Commands {
     return new Promise((resolve, reject) => {
       throwIfAborted(signal);
       const msgId = String(++this.#ids);
+      const text = JSON.stringify({ ...request, command, msgId });
       const abort = () => entry.settle(signal!.reason);
       const timer = setTimeout(() => entry.settle(timeoutError(timeoutMs, entry.sent)), timeoutMs);
       const entry: Entry = {
-        message: { ...request, command, msgId },
+        msgId,
+        text,
         sent: false,
         settle: (error, result) => {
           clearTimeout(timer);
@@ -94,8 +98,8 @@ export class Commands {
   }
 
   #forget(entry: Entry): void {
-    this.#own.delete(entry.message.msgId);
-    if (!this.#flight.delete(entry.message.msgId)) this.#queue = this.#queue.filter((other) => other !== entry);
+    this.#own.delete(entry.msgId);
+    if (!this.#flight.delete(entry.msgId)) this.#queue = this.#queue.filter((other) => other !== entry);
     this.#pump();
   }
 
@@ -103,9 +107,9 @@ export class Commands {
     while (this.#send && this.#flight.size < FLIGHT_MAX) {
       const entry = this.#queue.shift();
       if (!entry) return;
-      this.#flight.set(entry.message.msgId, entry);
+      this.#flight.set(entry.msgId, entry);
       entry.sent = true;
-      this.#send(entry.message);
+      this.#send(entry.text);
     }
   }
 }

@@ -57,8 +57,8 @@ export class Link {
   constructor(constructor: WebSocketConstructor, url: string, options: LinkOptions, hooks: LinkHooks) {
     this.#options = options;
     this.#hooks = hooks;
+    this.#socket = new constructor(url); // may throw
     this.#timer = setTimeout(() => this.#end(LOST, "it did not open in time"), options.patienceMs);
-    this.#socket = new constructor(url);
     this.#socket.onopen = () => {
       this.#watch();
       hooks.opened();
@@ -68,8 +68,8 @@ export class Link {
     this.#socket.onerror = () => {}; // a close follows
   }
 
-  send(message: object): void {
-    this.#socket.send(JSON.stringify(message));
+  send(text: string): void {
+    this.#socket.send(text);
   }
 
   /** Ends it from our side. closed() is called at once, with this code; the other side gets 1000. */
@@ -109,7 +109,7 @@ export class Link {
     this.#heard = false;
     this.#timer = setTimeout(() => {
       if (this.#heard) return this.#watch();
-      this.send({ command: "ping", msgId: PING });
+      this.send(JSON.stringify({ command: "ping", msgId: PING }));
       this.#timer = setTimeout(() => {
         if (this.#heard) this.#watch();
         else this.#end(LOST, "no sign of life");

@@ -1,5 +1,5 @@
 import { Backoff, type BackoffOptions, wait } from "./backoff.js";
-import { closedError, TradepostError } from "./error.js";
+import { closedError, throwIfAborted, TradepostError } from "./error.js";
 import type { Endpoints } from "./generated/contract.js";
 import { routes } from "./generated/routes.js";
 import { exchange, type Fetch, follow } from "./http.js";
@@ -72,8 +72,10 @@ export class Rest {
     const backoff = new Backoff(this.#backoff);
     let unknown = false;
     let recovered = false;
-    for (;;) {
+    for (let tried = false; ; ) {
       const token = await this.#identity.token();
+      if (!tried) throwIfAborted(options.signal); // nothing was sent
+      tried = true;
       try {
         return await this.#attempt(plan, key, token, options);
       } catch (error) {

@@ -37,6 +37,7 @@ export class Session extends Emitter<IdentityEvents> implements Identity {
   #refreshing: Promise<string | null> | null = null;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #closed = false;
+  #era = 0; // counts logins and ends: what a refresh of before brings is of no interest
   /** Of the last login or refresh. */
   user: User | null = null;
 
@@ -67,7 +68,10 @@ export class Session extends Emitter<IdentityEvents> implements Identity {
 
   /** Logs in. */
   async signIn(credentials: LoginRequest, signal?: AbortSignal): Promise<User | null> {
-    this.#take(await this.#post("login", JSON.stringify(credentials), signal));
+    const answer = await this.#post("login", JSON.stringify(credentials), signal);
+    this.#era++;
+    this.#refreshing = null;
+    this.#take(answer);
     this.emit("signedIn", this.user);
     return this.user;
   }
@@ -127,8 +131,12 @@ export class Session extends Emitter<IdentityEvents> implements Identity {
       if (stale) this.#end(new TradepostError({ code: "unauthenticated", status: 401, detail: "the token has ended" }));
       return Promise.resolve(null);
     }
-    this.#refreshing ??= alone(() => this.#refresh()).finally(() => (this.#refreshing = null));
-    return this.#refreshing;
+    if (this.#refreshing) return this.#refreshing;
+    const era = this.#era;
+    const refreshing = alone(() => this.#refresh(era)).finally(() => {
+      if (this.#refreshing === refreshing) this.#refreshing = null;
+    });
+    return (this.#refreshing = refreshing);
   }
 
   /** Stops refreshing by itself. */
@@ -137,13 +145,14 @@ export class Session extends Emitter<IdentityEvents> implements Identity {
     clearTimeout(this.#timer);
   }
 
-  async #refresh(): Promise<string | null> {
+  async #refresh(era: number): Promise<string | null> {
     const backoff = new Backoff(this.#backoff);
-    for (let left = TRIES; ; left--) {
+    for (let left = TRIES; era === this.#era; left--) {
       try {
-        this.#take(await this.#post("refresh", this.#refreshBody()));
-        return this.#accessToken;
+        const answer = await this.#post("refresh", this.#refreshBody());
+        if (era === this.#era) this.#take(answer);
       } catch (error) {
+        if (era !== this.#era) break;
         if (!(error instanceof TradepostError) || !error.temporary || left === 1) {
           if (error instanceof TradepostError && (error.status === 400 || error.status === 401)) {
             this.#end(error);
@@ -152,8 +161,11 @@ export class Session extends Emitter<IdentityEvents> implements Identity {
           throw error;
         }
         await wait(Math.max(error.retryAfterMs ?? 0, backoff.next()));
+        continue;
       }
+      break;
     }
+    return this.#accessToken; // or what another login has brought meanwhile
   }
 
   #refreshBody(): string {
@@ -188,6 +200,8 @@ export class Session extends Emitter<IdentityEvents> implements Identity {
 
   #end(why: TradepostError | null): void {
     clearTimeout(this.#timer);
+    this.#era++;
+    this.#refreshing = null;
     const was = this.#accessToken !== null || this.#refreshToken !== null; // or only a cookie was hoped for
     this.#accessToken = this.#refreshToken = this.user = null;
     this.#hasCookie = false;

@@ -27,7 +27,7 @@ export type SocketEvents = {
   online: void;
   /** The connection is lost, and will be tried again. */
   offline: { code: number; reason: string; retryInMs: number };
-  /** The server said not to come back (4500 and above). */
+  /** The server said not to come back (4500 and above); or there is no way to connect at all (1006). */
   stopped: { code: number; reason: string };
   /** A channel was refused for good. */
   refused: { channel: string; error: Error };
@@ -83,7 +83,7 @@ export class Socket extends Emitter<SocketEvents> {
     void this.#open();
   }
 
-  close(): void {
+  close(why = closedError()): void {
     this.#state = "ended";
     globalThis.removeEventListener?.("online", this.#hurry);
     clearTimeout(this.#timer);
@@ -93,7 +93,7 @@ export class Socket extends Emitter<SocketEvents> {
     this.#link = null;
     link?.close(1000, "");
     for (const channel of this.#channels.values()) for (const listener of channel.listeners) listener.close();
-    this.#commands.close();
+    this.#commands.close(why);
   }
 
   /** One command, one answer. Throws TradepostError; what was on its way when the connection was lost is `unknown`. */
@@ -144,13 +144,23 @@ export class Socket extends Emitter<SocketEvents> {
     this.#why = undefined;
     this.#token = token;
     const { WebSocket, main, guest } = this.#options;
-    const link: Link = new Link(WebSocket, token ? main : guest, this.#options, {
-      opened: () => void this.#greet(link, token),
-      answer: (answer) => this.#commands.answer(answer),
-      event: (event) => this.#channels.get(event.channel)?.take(event),
-      closed: (code, reason) => this.#closed(link, code, reason),
-    });
-    this.#link = link;
+    try {
+      const link: Link = new Link(WebSocket, token ? main : guest, this.#options, {
+        opened: () => void this.#greet(link, token),
+        answer: (answer) => this.#commands.answer(answer),
+        event: (event) => this.#channels.get(event.channel)?.take(event),
+        closed: (code, reason) => this.#closed(link, code, reason),
+      });
+      this.#link = link;
+    } catch (error) {
+      this.#stop(error); // there is no WebSocket, or it may not go there: no other try would do better
+    }
+  }
+
+  #stop(error: unknown): void {
+    const reason = error instanceof Error ? error.message : String(error);
+    this.close(new TradepostError({ code: "closed", detail: reason, cause: error }));
+    this.emit("stopped", { code: LOST, reason });
   }
 
   /** Says who we are, then asks for the channels; then the rest may go. */
@@ -166,7 +176,7 @@ export class Socket extends Emitter<SocketEvents> {
     if (this.#link !== link) return;
     this.#ready = true;
     this.#readyAt = Date.now();
-    this.#commands.attach((message) => link.send(message));
+    this.#commands.attach((text) => link.send(text));
     this.emit("online", undefined);
   }
 
@@ -230,7 +240,7 @@ export class Socket extends Emitter<SocketEvents> {
   // ---- channels ----
 
   #ask(link: Link, command: string, request: object): Promise<unknown> {
-    return this.#commands.ask((message) => link.send(message), command, request, this.#options.patienceMs);
+    return this.#commands.ask((text) => link.send(text), command, request, this.#options.patienceMs);
   }
 
   /** Subscriptions made in one go are asked for in one go. */
@@ -266,7 +276,8 @@ export class Socket extends Emitter<SocketEvents> {
       if (!(error instanceof TradepostError) || error.temporary) {
         const afterMs = error instanceof TradepostError ? (error.retryAfterMs ?? 0) : 0;
         void wait(afterMs + backoff.next()).then(() => {
-          if (this.#link === link) void this.#subscribe(link, channels, backoff);
+          const wanted = channels.filter((channel) => this.#channels.get(channel.name) === channel);
+          if (this.#link === link && wanted.length > 0) void this.#subscribe(link, wanted, backoff);
         });
       } else if (channels.length > 1) {
         await Promise.all(channels.map((channel) => this.#subscribe(link, [channel])));

@@ -95,6 +95,16 @@ test("who gives up gets his reason; of a mutation on its way nobody knows", asyn
   await assert.rejects(writing, refusal("aborted", { unknown: true, cause: "bored" }));
 });
 
+test("a mutation that was given up before it was sent has not been done", async () => {
+  const { client, asked } = await serverWith(DONE);
+  const seen = [];
+  const hooks = { apply: () => seen.push("apply"), rollback: () => seen.push("rollback") };
+  await assert.rejects(client.optimistic("orders.place", ORDER, hooks, { signal: AbortSignal.abort("bored") }), (reason) => reason === "bored");
+  client.close();
+  await assert.rejects(client.call("orders.place", ORDER), refusal("closed", { unknown: false }));
+  assert.deepEqual([seen, asked.length], [["apply", "rollback"], 0]);
+});
+
 test("close() ends calls that wait", async () => {
   const { client } = await serverWith(problem(503, "unavailable", { "Retry-After": "20" }));
   const waiting = client.call("wallet.balances");
@@ -140,6 +150,30 @@ test("a refresh that is refused ends the session; one that fails for now does no
   const kept = make({ accessToken: undefined, refreshToken: "mine" });
   await assert.rejects(kept.session.token(), refusal("unavailable", {}));
   assert.equal(kept.session.signedIn, true);
+});
+
+test("what a refresh brings after another login or a logout is of no interest", async () => {
+  for (const late of [tokens("old"), problem(401, "unauthenticated")]) {
+    let asked, answer;
+    const refreshing = new Promise((resolve) => (asked = resolve));
+    const held = new Promise((resolve) => (answer = resolve));
+    const { make } = await serverWith((request) => {
+      if (request.path.endsWith("logout")) return { status: 200, body: {} };
+      if (request.path.endsWith("login")) return tokens("new");
+      asked();
+      return held.then(() => late);
+    });
+    const client = make({ accessToken: "stale", refreshToken: "r0" });
+    let ends = 0;
+    client.on("signedOut", () => ends++);
+    const first = client.session.refresh("stale");
+    await refreshing;
+    await client.signIn({ identifier: "b", password: "12345678" });
+    answer();
+    await first;
+    assert.deepEqual([await client.session.token(), client.session.refreshToken, ends], ["tnew", "rnew", 0]);
+    client.close();
+  }
 });
 
 // ---- optimistic ----

@@ -155,9 +155,37 @@ test("what does not wait for ever: a full queue, a timeout, a signal, a close", 
   assert.ok(state.messages.every((m) => m.msgId !== "1"), "what was given up in the queue was never sent");
 });
 
-test("without a WebSocket it says what to do", () => {
-  if (globalThis.WebSocket) return; // Node.js 22 and above
-  const client = new Tradepost({ url: "http://127.0.0.1:1" });
-  assert.equal(client.online, false);
+test("a WebSocket that cannot be made stops it, and says why to who waits", async () => {
+  const broken = class { constructor() { throw new TypeError("not from here"); } };
+  const client = new Tradepost({ url: "http://127.0.0.1:1", WebSocket: broken, patienceMs: 20 });
+  const stopped = event(client, "stopped");
+  await assert.rejects(client.command("ping"), (error) => error.code === "closed" && error.detail === "not from here");
+  assert.equal((await stopped).reason, "not from here");
+});
+
+test("a command that is no JSON fails alone, and one that is changed later goes as it was", async () => {
+  const { client, state } = await serverWith(({ ok }) => ok({}));
+  const odd = client.command("prices.quotes", { symbols: 1n });
+  const request = { symbols: "A-B" };
+  const good = client.command("prices.quotes", request);
+  request.symbols = "C-D";
+  await assert.rejects(odd, TypeError);
+  await good;
+  assert.deepEqual(state.messages.map((m) => m.symbols), ["A-B"]);
+  client.close();
+});
+
+test("a channel that nobody listens to any more is not asked for again", async () => {
+  const { client, state } = await serverWith(({ message, say, ok }) => {
+    if (message.command !== "subscribe") return ok({});
+    say({ msgId: message.msgId, ok: false, error: { code: "unavailable", message: "", temporary: true } });
+  }, { backoff: { baseMs: 20, capMs: 20, random: () => 1 } });
+  const subscription = client.subscribe(CHANNEL, { event() {} });
+  await event(client, "online");
+  const asked = state.messages.length;
+  subscription.close();
+  await new Promise((resolve) => setTimeout(resolve, 25)); // its next try would be sent by then,
+  await client.command("ping"); // and has come before this one
+  assert.deepEqual(state.messages.slice(asked).map((m) => m.command), ["unsubscribe", "ping"]);
   client.close();
 });
