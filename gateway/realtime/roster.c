@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/metrics.h"
+#include "base/network.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -53,6 +54,16 @@ static struct gauge *gauge_of(const struct member *m)
     return metrics_gauge("tradepost_gateway_connections", "Clients that stay connected.", labels);
 }
 
+/* Whose share it is: the address's; of IPv6 its /64's, which is what one household gets. */
+static const char *share_of(const struct member *m, char ret[static TALLY_NAME_MAX + 1])
+{
+    struct address address;
+    if (!address_parse(m->address, strlen(m->address), &address)) return m->address;
+    if (address.size == 16) memset(address.bytes + 8, 0, 8);
+    address_format(&address, ret);
+    return ret;
+}
+
 static void append(struct roster *r, struct member *m)
 {
     m->id = ++r->last_id;
@@ -64,12 +75,13 @@ static void append(struct roster *r, struct member *m)
 
 enum err roster_enter(struct roster *r, struct member *m)
 {
+    char share[TALLY_NAME_MAX + 1];
     size_t count = 0;
     m->since_ms = clock_wall_ms();
     m->since_us = clock_mono_us();
     atomic_init(&m->heard_ms, m->since_ms);
     (void)pthread_mutex_lock(&r->lock);
-    enum err e = tally_add(&r->addresses, m->address, r->options.address_max, &count);
+    enum err e = tally_add(&r->addresses, share_of(m, share), r->options.address_max, &count);
     if (!e) append(r, m);
     (void)pthread_mutex_unlock(&r->lock);
     if (e) return e;
@@ -112,11 +124,12 @@ static void log_end(const struct member *m, int code)
 void roster_leave(struct member *m, int code)
 {
     struct roster *r = m->roster;
+    char share[TALLY_NAME_MAX + 1];
     if (!r) return;
     (void)pthread_mutex_lock(&r->lock);
     *(m->newer ? &m->newer->older : &r->newest) = m->older;
     *(m->older ? &m->older->newer : &r->oldest) = m->newer;
-    (void)tally_remove(&r->addresses, m->address);
+    (void)tally_remove(&r->addresses, share_of(m, share));
     if (m->user_id[0] && tally_remove(&r->users, m->user_id) == 0 && r->options.presence)
         r->options.presence(r->options.arg, m->user_id, false);
     (void)pthread_mutex_unlock(&r->lock);

@@ -66,6 +66,26 @@ static void an_address_has_its_share_and_no_more(void **state)
     end(&b);
 }
 
+static void addresses_of_one_household_share(void **state)
+{
+    (void)state;
+    struct bed b;
+    begin(&b, 2, 9);
+    struct member m[6];
+    assert_int_equal(enter(&b, &m[0], "2001:db8::1"), OK);
+    assert_int_equal(enter(&b, &m[1], "2001:db8::ffff:0:0:2"), OK);
+    assert_int_equal(enter(&b, &m[2], "2001:db8::3"), ERR_EXHAUSTED);
+    assert_int_equal(enter(&b, &m[3], "2001:db8:0:1::3"), OK);
+    assert_int_equal(enter(&b, &m[4], "?"), OK);
+    assert_int_equal(enter(&b, &m[5], "192.0.2.1"), OK);
+    roster_leave(&m[1], 0);
+    assert_int_equal(enter(&b, &m[2], "2001:db8::3"), OK);
+    roster_leave(&m[0], 0);
+    for (size_t i = 2; i < 6; i++)
+        roster_leave(&m[i], 0);
+    end(&b);
+}
+
 static void a_user_has_their_share_and_no_more(void **state)
 {
     (void)state;
@@ -189,6 +209,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_address_has_its_share_and_no_more),
+        cmocka_unit_test(addresses_of_one_household_share),
         cmocka_unit_test(a_user_has_their_share_and_no_more),
         cmocka_unit_test(the_first_and_the_last_connection_of_a_user_are_told),
         cmocka_unit_test(pages_have_everyone_once_the_oldest_first),
