@@ -79,12 +79,13 @@ static const struct config_key keys[] = {
      "milliseconds from SIGTERM, when /readyz says no, until connections are refused",
      CONFIG_RELOAD},
     {"gateway.queue_bytes", CONFIG_INT, "1048576", 65536, 67108864,
-     "bytes that may wait for one connection; beyond it is closed", false},
+     "bytes that may wait for one connection; beyond it is closed", CONFIG_RELOAD},
     {"gateway.connections_max", CONFIG_INT, "10000", 1, 100000, "WebSocket and SSE connections",
      false},
     {"gateway.address_connections_max", CONFIG_INT, "200", 1, 100000,
-     "of them, from one client address", false},
-    {"gateway.user_connections_max", CONFIG_INT, "20", 1, 100000, "of them, of one user", false},
+     "of them, from one client address", CONFIG_RELOAD},
+    {"gateway.user_connections_max", CONFIG_INT, "20", 1, 100000, "of them, of one user",
+     CONFIG_RELOAD},
     {"gateway.loops", CONFIG_INT, "0", 0, REACTOR_LOOPS_MAX,
      "threads that read and write WebSocket and SSE connections; 0: one per processor, at most 4",
      false},
@@ -413,6 +414,12 @@ static void gateway_finish(void *part, void *change, bool accept)
     struct gateway *g = part;
     struct settings *settings = change;
     if (accept) {
+        commands_set_request_ms(g->commands, settings->http->request_ms);
+        feed_set_queue_bytes(g->feed, settings->queue_bytes);
+        ws_front_set_queue_bytes(g->ws, settings->queue_bytes);
+        sse_set_queue_bytes(g->sse, settings->queue_bytes);
+        roster_set_limits(roster_rpc_roster(g->roster), settings->address_connections_max,
+                          settings->user_connections_max);
         shared_put(&g->http, TAKE(settings->http));
         limits_set(g->limits, &settings->rates);
         atomic_store(&g->drain_ms, settings->drain_ms);

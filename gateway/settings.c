@@ -59,7 +59,12 @@ enum err settings_read(const struct config *c, struct settings *ret, struct err_
         return e;
     }
     *ret = (struct settings){
-        .http = http, .rates = rates, .drain_ms = config_int(c, "gateway.drain_ms")};
+        .http = http,
+        .rates = rates,
+        .queue_bytes = (size_t)config_int(c, "gateway.queue_bytes"),
+        .address_connections_max = (size_t)config_int(c, "gateway.address_connections_max"),
+        .user_connections_max = (size_t)config_int(c, "gateway.user_connections_max"),
+        .drain_ms = config_int(c, "gateway.drain_ms")};
     return OK;
 }
 

@@ -14,6 +14,8 @@
 struct settings {
     const struct http_settings *http; /* held */
     struct limits_rules rates;
+    size_t queue_bytes; /* of a connection */
+    size_t address_connections_max, user_connections_max;
     int64_t drain_ms; /* from not being ready to refusing connections */
 };
 

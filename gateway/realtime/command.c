@@ -24,6 +24,7 @@
 
 struct commands {
     struct commands_options options;
+    _Atomic int64_t request_ms;
 };
 
 /* What the answer and the log line need of a command. */
@@ -69,10 +70,16 @@ enum err commands_new(const struct commands_options *options, struct commands **
     struct commands *c = malloc(sizeof *c);
     if (!c) return ERR_NO_MEMORY;
     c->options = *options;
+    atomic_init(&c->request_ms, options->request_ms);
     if (!c->options.auth_ms) c->options.auth_ms = COMMAND_AUTH_MS;
     if (!c->options.tick_ms) c->options.tick_ms = COMMAND_TICK_MS;
     *ret = c;
     return OK;
+}
+
+void commands_set_request_ms(struct commands *c, int64_t request_ms)
+{
+    atomic_store(&c->request_ms, request_ms);
 }
 
 void commands_free(struct commands *c)
@@ -290,7 +297,7 @@ static void call_part(struct work *w)
     char traceparent[TRACE_TEXT_SIZE];
     trace_format(w->asked.trace, traceparent);
     struct rpc_options options = {
-        .deadline_ms = clock_mono_ms() + s->commands->options.request_ms,
+        .deadline_ms = clock_mono_ms() + atomic_load(&s->commands->request_ms),
         .principal = &s->principal,
         .traceparent = traceparent,
     };

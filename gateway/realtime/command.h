@@ -43,6 +43,8 @@ struct commands;
 MUST_CHECK enum err commands_new(const struct commands_options *options, struct commands **ret);
 /* Accepts NULL. Sessions must have been closed; commands that still run end with the calls. */
 void commands_free(struct commands *c);
+/* Of commands that come from now on. Any thread. */
+void commands_set_request_ms(struct commands *c, int64_t request_ms);
 
 /* What one connection says. Its functions are called by one thread at a time. */
 struct command_session;

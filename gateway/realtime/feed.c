@@ -11,6 +11,7 @@
 
 #include <inttypes.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,7 +31,7 @@ struct topic {
 struct feed {
     struct hub *hub;
     struct recent *recent; /* NULL: there is none */
-    size_t replay_bytes_max;
+    atomic_size_t replay_bytes_max;
     struct topic topics[FEED_TOPICS_MAX];
     unsigned topic_count;
     struct bus_subscriber *subscribers[PARTS_MAX];
@@ -356,7 +357,8 @@ static bool collect(struct replay *r, const struct feed_position *since)
     enum err e = bus_replay(t->subscriber, t->name, key, since->epoch, since->seq, visit, r,
                             &ring.epoch, &ring.seq);
     put_newest_in_order(r);
-    return !e && ring.epoch == t->at.epoch && !r->failed && r->bytes <= r->feed->replay_bytes_max;
+    return !e && ring.epoch == t->at.epoch && !r->failed &&
+           r->bytes <= atomic_load(&r->feed->replay_bytes_max);
 }
 
 static void send(struct hub_connection *c, struct frame *frame)
@@ -447,6 +449,11 @@ static enum err subscribe_part(struct feed *f, const struct feed_options *option
     return OK;
 }
 
+void feed_set_queue_bytes(struct feed *f, size_t queue_bytes)
+{
+    atomic_store(&f->replay_bytes_max, (queue_bytes ? queue_bytes : HUB_QUEUE_BYTES) / 2);
+}
+
 enum err feed_new(const struct feed_options *options, struct feed **ret, struct err_detail *detail)
 {
     CHECK(feed_topic_count() <= FEED_TOPICS_MAX);
@@ -454,7 +461,7 @@ enum err feed_new(const struct feed_options *options, struct feed **ret, struct 
     if (!f) return ERR_NO_MEMORY;
     f->hub = options->hub;
     f->recent = options->recent;
-    f->replay_bytes_max = (options->queue_bytes ? options->queue_bytes : HUB_QUEUE_BYTES) / 2;
+    feed_set_queue_bytes(f, options->queue_bytes);
     f->unknown = metrics_counter("tradepost_gateway_events_dropped_total",
                                  "Events that no channel carries.", "reason=\"unknown\"");
     f->corrupt = metrics_counter("tradepost_gateway_events_dropped_total",

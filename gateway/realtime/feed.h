@@ -36,6 +36,8 @@ struct feed_options {
 MUST_CHECK enum err feed_new(const struct feed_options *options, struct feed **ret,
                              struct err_detail *detail);
 void feed_free(struct feed *f); /* accepts NULL; blocks until its threads have ended */
+/* Of resumes from now on. Any thread. */
+void feed_set_queue_bytes(struct feed *f, size_t queue_bytes);
 
 /* A channel that exists, as somebody named it. */
 struct feed_channel {

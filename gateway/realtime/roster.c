@@ -73,6 +73,14 @@ static void append(struct roster *r, struct member *m)
     r->newest = m;
 }
 
+void roster_set_limits(struct roster *r, size_t address_max, size_t user_max)
+{
+    (void)pthread_mutex_lock(&r->lock);
+    r->options.address_max = address_max ? address_max : ROSTER_ADDRESS_MAX;
+    r->options.user_max = user_max ? user_max : ROSTER_USER_MAX;
+    (void)pthread_mutex_unlock(&r->lock);
+}
+
 enum err roster_enter(struct roster *r, struct member *m)
 {
     char share[TALLY_NAME_MAX + 1];

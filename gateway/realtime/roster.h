@@ -31,6 +31,8 @@ struct roster_options {
 };
 MUST_CHECK enum err roster_new(const struct roster_options *options, struct roster **ret);
 void roster_free(struct roster *r); /* accepts NULL; all must have left */
+/* From now on; who is connected stays. 0: the defaults. Any thread. */
+void roster_set_limits(struct roster *r, size_t address_max, size_t user_max);
 
 /* Embedded in a connection; zeroed before roster_enter. */
 struct member {

@@ -20,6 +20,7 @@
 
 struct sse {
     struct sse_options options;
+    atomic_size_t queue_bytes;
     atomic_uint opened; /* ever: so that no two look at their clocks at the same time */
 };
 
@@ -61,10 +62,16 @@ enum err sse_new(const struct sse_options *options, struct sse **ret)
     struct sse *s = calloc(1, sizeof *s);
     if (!s) return ERR_NO_MEMORY;
     s->options = *options;
+    atomic_init(&s->queue_bytes, options->queue_bytes);
     if (!s->options.heartbeat_ms) s->options.heartbeat_ms = SSE_HEARTBEAT_MS;
     atomic_init(&s->opened, 0);
     *ret = s;
     return OK;
+}
+
+void sse_set_queue_bytes(struct sse *s, size_t queue_bytes)
+{
+    atomic_store(&s->queue_bytes, queue_bytes);
 }
 
 void sse_free(struct sse *s)
@@ -404,7 +411,8 @@ static enum err open_stream(struct request *r, const struct cursor *since)
 {
     struct stream *s = r->stream;
     const struct sse_options *options = &s->sse->options;
-    if (hub_join(options->hub, options->queue_bytes, (struct hub_wake){on_queue, s}, &s->hub))
+    if (hub_join(options->hub, atomic_load(&s->sse->queue_bytes), (struct hub_wake){on_queue, s},
+                 &s->hub))
         return ERR_UNAVAILABLE;
     enum err e = enter(s, r->x);
     if (!e && subscribe(r, since)) e = ERR_UNAVAILABLE;

@@ -47,6 +47,8 @@ struct sse_options {
 struct sse;
 MUST_CHECK enum err sse_new(const struct sse_options *options, struct sse **ret);
 void sse_free(struct sse *s); /* accepts NULL; after the reactor and the workers have ended */
+/* Of connections that come from now on. Any thread. */
+void sse_set_queue_bytes(struct sse *s, size_t queue_bytes);
 
 /* Answers the request, or begins the stream, which then lives on the reactor. */
 void sse_handle(struct sse *s, struct http_exchange *x, const struct principal *principal);

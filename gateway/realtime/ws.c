@@ -22,6 +22,7 @@
 
 struct ws_front {
     struct ws_options options;
+    atomic_size_t queue_bytes;
     atomic_uint opened; /* ever: so that no two look at their clocks at the same time */
 };
 
@@ -60,11 +61,17 @@ enum err ws_front_new(const struct ws_options *options, struct ws_front **ret)
     struct ws_front *front = calloc(1, sizeof *front);
     if (!front) return ERR_NO_MEMORY;
     front->options = *options;
+    atomic_init(&front->queue_bytes, options->queue_bytes);
     if (!front->options.ping_ms) front->options.ping_ms = WS_PING_MS;
     if (!front->options.dead_ms) front->options.dead_ms = WS_DEAD_MS;
     atomic_init(&front->opened, 0);
     *ret = front;
     return OK;
+}
+
+void ws_front_set_queue_bytes(struct ws_front *front, size_t queue_bytes)
+{
+    atomic_store(&front->queue_bytes, queue_bytes);
 }
 
 void ws_front_free(struct ws_front *front)
@@ -407,7 +414,8 @@ static enum err open_connection(struct ws_front *front, const struct http_exchan
     struct connection *c = make(front);
     if (!c) return ERR_NO_MEMORY;
     enum err e = OK;
-    if (hub_join(options->hub, options->queue_bytes, (struct hub_wake){on_queue, c}, &c->hub))
+    if (hub_join(options->hub, atomic_load(&front->queue_bytes), (struct hub_wake){on_queue, c},
+                 &c->hub))
         e = ERR_UNAVAILABLE;
     if (!e) e = enter(c, x);
     if (!e) e = command_open(options->commands, c->hub, &c->member, http_policy(x), &c->session);

@@ -55,6 +55,8 @@ struct ws_front;
 MUST_CHECK enum err ws_front_new(const struct ws_options *options, struct ws_front **ret);
 /* Accepts NULL. After the reactor and the workers have ended. */
 void ws_front_free(struct ws_front *front);
+/* Of connections that come from now on. Any thread. */
+void ws_front_set_queue_bytes(struct ws_front *front, size_t queue_bytes);
 
 /* Answers an upgrade request. The connection then lives on the reactor until its end: after
  * hub_close_all within WS_CLOSE_MS. */

@@ -13,7 +13,7 @@ import requests
 from platform_under_test import STOP_S, wait_until
 from sockets import Socket, Stream
 
-CROWD = 100
+CROWD = 1000
 
 
 def tell(platform, number=signal.SIGTERM):
@@ -166,7 +166,7 @@ def test_streams_and_websockets_are_told_to_come_back(new_platform):
 
 
 def test_a_crowd_does_not_make_it_late(new_platform):
-    platform = new_platform(settings={"gateway.guest_threads": CROWD + 20}).start()
+    platform = new_platform(settings={"gateway.address_connections_max": 2 * CROWD}).start()
     sockets = [Socket(platform.ws("guest")) for _ in range(CROWD)]
     for ws in sockets:
         ws.subscribe("prices:BTC-USDT")

@@ -1,5 +1,6 @@
 """SIGHUP: a running platform takes a new configuration whole, or keeps the one it has and says why."""
 
+import contextlib
 import json
 import os
 import signal
@@ -7,8 +8,10 @@ import threading
 
 import pytest
 import requests
+import websocket
 
 from platform_under_test import wait_until
+from sockets import Closed, Socket
 
 GOOD = "https://good.example"
 OTHER = "https://other.example"
@@ -124,6 +127,27 @@ def test_with_a_bad_file_everything_stays_and_the_log_says_why(running, text, sa
     assert '"level":"debug"' not in running.platform.log()
     running.write(f"gateway: {{origins: '{OTHER}'}}")  # and a good one is taken again
     assert running.reload()[0]["changed"] == "gateway.origins"
+
+
+def admits(running, count):
+    """How many of so many WebSockets of this address are let in."""
+    with contextlib.ExitStack() as stack:
+        admitted = 0
+        for _ in range(count):
+            with contextlib.suppress(websocket.WebSocketException, OSError, Closed):
+                stack.enter_context(Socket(running.platform.ws("guest"))).command("ping")
+                admitted += 1
+        return admitted
+
+
+def test_the_limit_of_connections_changes_for_those_that_come(running):
+    assert admits(running, 6) == 6
+    running.write("gateway: {address_connections_max: 3}")
+    assert "gateway.address_connections_max" in running.reload()[0]["changed"]
+    wait_until(lambda: admits(running, 6) == 3, what="the lower limit")
+    running.write("gateway: {address_connections_max: 5}")
+    running.reload()
+    wait_until(lambda: admits(running, 6) == 5, what="the higher limit")
 
 
 def test_flags_stay_on_top_of_the_file(running):
