@@ -39,8 +39,9 @@ struct connection {
     enum { OPEN, CLOSING, CLOSED, DEAF, GONE } state;
     bool readable, writable;
     int64_t heard_ms, ping_at_ms;
-    int64_t end_ms; /* 0, or when a close is no longer waited for */
-    int code;       /* our verdict; 0: none */
+    int64_t begun_ms; /* when the message began that is not whole yet; 0: there is none */
+    int64_t end_ms;   /* 0, or when a close is no longer waited for */
+    int code;         /* our verdict; 0: none */
     unsigned number;
 
     struct actor actor; /* the workers' side */
@@ -138,6 +139,8 @@ static const char *words_of(int code)
         return "text only";
     case HUB_CLOSE_BAD_DATA:
         return "not UTF-8";
+    case HUB_CLOSE_TOO_LATE:
+        return "message took too long";
     case HUB_CLOSE_TOO_BIG:
         return "message too long";
     case HUB_CLOSE_AUTH_TIMEOUT:
@@ -234,6 +237,7 @@ static void handle(struct connection *c, const struct ws_event *event)
     case WS_GOT_BINARY:
         return give_verdict(c, HUB_CLOSE_UNSUPPORTED);
     case WS_GOT_TEXT:
+        c->begun_ms = 0;
         if (c->state == OPEN) pass_on(c, event);
         return;
     case WS_GOT_PING:
@@ -280,6 +284,7 @@ static void receive(struct connection *c, int64_t now_ms)
         c->heard_ms = now_ms;
         atomic_store(&c->member.heard_ms, clock_wall_ms());
         parse(c, bytes, bytes + size);
+        if (c->parser.in_message && !c->begun_ms) c->begun_ms = now_ms;
     }
 }
 
@@ -311,11 +316,17 @@ static int64_t tend(struct connection *c, int64_t now_ms)
         c->state = GONE;
         return now_ms;
     }
+    int64_t late_ms = c->begun_ms ? c->begun_ms + c->front->options.dead_ms : REACTOR_NEVER;
+    if (now_ms >= late_ms) {
+        give_verdict(c, HUB_CLOSE_TOO_LATE);
+        return c->end_ms;
+    }
     if (now_ms >= c->ping_at_ms) {
         ws_out_add_control(&c->out, WS_PING, NULL, 0);
         c->ping_at_ms = now_ms + c->front->options.ping_ms;
     }
-    int64_t next_ms = earlier(dead_ms, c->ping_at_ms), tick_at_ms = atomic_load(&c->tick_at_ms);
+    int64_t next_ms = earlier(earlier(dead_ms, late_ms), c->ping_at_ms),
+            tick_at_ms = atomic_load(&c->tick_at_ms);
     if (atomic_load(&c->ticking)) return next_ms;
     if (now_ms < tick_at_ms) return earlier(next_ms, tick_at_ms);
     atomic_store(&c->ticking, true);

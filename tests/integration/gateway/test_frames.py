@@ -181,6 +181,33 @@ class Accepted(Case):
         self.assertNotIn(8, opcodes)  # nobody there to be told
 
 
+    def nervous(self):
+        client = self.raw("nervous")
+        client.text({"command": "authenticate", "msgId": "1", "token": self.host.token("ann")})
+        self.assertEqual(client.receive()[0], 1)
+        return client
+
+    def test_a_message_that_does_not_end_is_not_waited_for(self):
+        client = self.nervous()
+        client.send(frame(0x01, PING[:5]))
+        opcode = 9
+        while opcode == 9:  # alive all the time
+            client.send(frame(0x8A), frame(0x00))
+            opcode, payload = client.receive()
+        self.assertEqual((opcode, payload[:2]), (8, struct.pack("!H", 1008)))
+
+    def test_who_is_always_in_the_middle_of_a_message_stays(self):
+        client = self.nervous()
+        client.send(frame(0x01, PING[:5]))
+        pings = 0
+        while pings < 40:  # more than a dead peer would live
+            opcode, payload = client.receive()
+            self.assertIn(opcode, (1, 9), payload)
+            if opcode == 9:
+                pings += 1
+                client.send(frame(0x80, PING[5:]), frame(0x01, PING[:5]))
+
+
 class Library(Case):
     """The websockets library answers pings by itself and checks what it gets."""
 
