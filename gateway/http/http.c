@@ -265,12 +265,20 @@ static const char *allowed_origin(const struct http_exchange *x)
     return NULL;
 }
 
+/* Of "localhost:3333" or "[::1]:3333": what stands before the port. */
+static size_t host_size(const char *text)
+{
+    return text[0] == '[' ? strcspn(text, "]") + 1 : strcspn(text, ":");
+}
+
 bool http_origin_allowed(const struct http_exchange *x)
 {
     const char *origin = http_header(x, "Origin"), *host = http_header(x, "Host");
     if (!origin || allowed_origin(x)) return true;
     const char *at = strstr(origin, "://");
-    return at && host && strcasecmp(at + 3, host) == 0;
+    if (!at || !host) return false;
+    size_t size = host_size(host);
+    return host_size(at + 3) == size && strncasecmp(at + 3, host, size) == 0;
 }
 
 static void add_cors(struct http_exchange *x, struct buf *out)

@@ -58,7 +58,10 @@ const char *http_request_id(const struct http_exchange *x); /* 32 hex digits, ou
 struct trace http_trace(const struct http_exchange *x);
 const struct listener_policy *http_policy(const struct http_exchange *x);
 const struct http_settings *http_settings(const struct http_exchange *x);
-/* Nobody's, one of the configured origins, or the host's own: a page of another may not connect. */
+/*
+ * Nobody's, one of the configured origins, or the same host's on any port (pages and WebSockets
+ * have different ones): a page of another host may not connect.
+ */
 bool http_origin_allowed(const struct http_exchange *x);
 /* Who it turned out to be: for the log line. */
 void http_set_caller(struct http_exchange *x, const struct principal *principal);

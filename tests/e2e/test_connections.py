@@ -94,11 +94,12 @@ def test_an_address_and_a_user_have_so_many_connections_and_no_more(new_platform
     platform.stop()
 
 
-def test_a_browser_may_connect_from_its_own_page_only(new_platform):
+def test_a_browser_may_connect_from_pages_of_its_own_host_only(new_platform):
     platform = new_platform("one", {"gateway.origins": "https://app.example"}).start()
-    for origin in "https://app.example", f"http://{platform.address('guest')}":
+    for origin in "https://app.example", f"http://{platform.address('guest')}", f"http://{platform.address('rest')}":
         websocket.create_connection(platform.ws("guest"), origin=origin).close()
-    with pytest.raises(websocket.WebSocketBadStatusException) as refusal:
-        websocket.create_connection(platform.ws("guest"), origin="https://evil.example")
-    assert refusal.value.status_code == 403
+    for origin in "https://evil.example", "http://127.0.0.1.evil.example", "http://127.0.0.10", "null", "http://[127.0.0.1]":
+        with pytest.raises(websocket.WebSocketBadStatusException) as refusal:
+            websocket.create_connection(platform.ws("guest"), origin=origin)
+        assert refusal.value.status_code == 403, origin
     platform.stop()
