@@ -39,6 +39,7 @@ struct connection {
     enum { OPEN, CLOSING, CLOSED, DEAF, GONE } state;
     bool readable, writable;
     int64_t heard_ms, ping_at_ms;
+    int64_t moved_ms; /* when something was written last, or nothing was to be */
     int64_t begun_ms; /* when the message began that is not whole yet; 0: there is none */
     int64_t end_ms;   /* 0, or when a close is no longer waited for */
     int code;         /* our verdict; 0: none */
@@ -202,6 +203,7 @@ static void flush(struct connection *c)
         int progress = ws_out_push(&c->out, c->source.fd);
         if (progress < 0) c->state = GONE;
         if (progress <= 0) c->writable = false;
+        if (progress > 0) c->moved_ms = clock_mono_ms();
     }
     reactor_wake(&c->source);
 }
@@ -296,6 +298,8 @@ static void notice_verdict(struct connection *c, int64_t now_ms)
     int verdict = c->end_ms ? 0 : hub_verdict(c->hub);
     if (verdict) c->end_ms = now_ms + WS_CLOSE_MS;
     if (verdict == HUB_CLOSE_SLOW) give_verdict(c, verdict);
+    if (ws_out_is_empty(&c->out)) c->moved_ms = now_ms;
+    if (now_ms >= c->moved_ms + c->front->options.dead_ms) give_verdict(c, HUB_CLOSE_SLOW);
 }
 
 static int64_t earlier(int64_t a, int64_t b)
@@ -405,7 +409,7 @@ static struct connection *make(struct ws_front *front)
     c->front = front;
     c->actor.ops = &actor_ops;
     c->number = atomic_fetch_add(&front->opened, 1);
-    c->heard_ms = now_ms;
+    c->heard_ms = c->moved_ms = now_ms;
     c->ping_at_ms =
         now_ms + front->options.ping_ms / 2 + reactor_spread(c->number, front->options.ping_ms / 2);
     return c;

@@ -10,8 +10,9 @@
  *
  * We ping after WS_PING_MS and close what has not been heard for WS_DEAD_MS; a message that is not
  * whole so long after its first frame began is not waited for either (1008), or whoever begins
- * messages and ends none would hold memory for ever. A close is answered
- * with its own code; one that we begin waits WS_CLOSE_MS for the answer. The codes are the API's:
+ * messages and ends none would hold memory for ever; nor is who takes nothing of what waits for it
+ * so long. A close is answered with its own code; one that we begin waits WS_CLOSE_MS for the
+ * answer. The codes are the API's:
  * 1001 when we stop, 1002, 1003, 1007 and 1009 for what is malformed, binary, no UTF-8 or too long,
  * 4001 and 4003 for missing and bad credentials, 4008 for who reads too slowly, 4009 for a user
  * with too many connections. With 1001 comes when to try again: "going away; retry in 1234 ms",

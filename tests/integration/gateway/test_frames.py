@@ -196,6 +196,21 @@ class Accepted(Case):
             opcode, payload = client.receive()
         self.assertEqual((opcode, payload[:2]), (8, struct.pack("!H", 1008)))
 
+    def test_who_takes_nothing_is_closed_however_much_it_says(self):
+        before = int(self.host.tell("closed 4008"))
+        client = self.raw("nervous", receive_buffer=4096)
+        client.text({"command": "authenticate", "msgId": "1", "token": self.host.token("ann")})
+        for number in range(6):
+            client.text({"command": "help", "msgId": f"h{number}"})
+
+        def is_gone():
+            try:
+                client.send(frame(0x8A))
+            except ConnectionError:
+                pass
+            return int(self.host.tell("closed 4008")) == before + 1
+        self.eventually(is_gone)
+
     def test_who_is_always_in_the_middle_of_a_message_stays(self):
         client = self.nervous()
         client.send(frame(0x01, PING[:5]))

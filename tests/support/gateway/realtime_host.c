@@ -14,6 +14,7 @@
  *   held                               how many wait at the gate
  *   presence                           {"events":["+ann","-ann"]}: what came on the bus so far
  *   stats                              the hub's, as JSON
+ *   closed CODE                        how many WebSockets we closed with it
  *   drain                              how many ms it took until all clients were gone
  *
  * "nervous" is a main listener with short clocks. It ends when stdin does.
@@ -35,6 +36,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "base/metrics.h"
 #include "base/token.h"
 #include "trading.pb-c.h"
 #include "users.pb-c.h"
@@ -482,6 +484,16 @@ static void on_stats(void)
                  s.conflated, s.closed_slow);
 }
 
+/* How many WebSockets we closed with that code. */
+static void on_closed(const char *code)
+{
+    char labels[64];
+    (void)snprintf(labels, sizeof labels, "kind=\"websocket\",code=\"%.8s\"", code);
+    struct counter *closed =
+        metrics_counter("tradepost_gateway_connections_closed_total", "", labels);
+    (void)printf("%" PRIu64 "\n", counter_value(closed));
+}
+
 static void obey(char *line)
 {
     struct err_detail detail = {""};
@@ -491,6 +503,7 @@ static void obey(char *line)
     if (strncmp(line, "publish ", 8) == 0) return on_publish(line + 8);
     if (strncmp(line, "trades ", 7) == 0) return on_trades(line + 7);
     if (strncmp(line, "both ", 5) == 0) return on_both(line + 5);
+    if (strncmp(line, "closed ", 7) == 0) return on_closed(line + 7);
     if (strcmp(line, "presence") == 0) return presence_print();
     if (strcmp(line, "held") == 0) {
         (void)printf("%u\n", atomic_load(&host.held));
