@@ -36,7 +36,7 @@ void pages_handle(struct http_exchange *x)
 void pages_not_found(struct http_exchange *x)
 {
     const struct contract_page *page = contract_page(NOT_FOUND);
-    if (page && media_names_html(http_header(x, "Accept")))
+    if (page && media_names(http_header(x, "Accept"), "text/html"))
         answer(x, 404, page);
     else
         http_problem_text(x, ERR_NOT_FOUND, "there is nothing here; see /docs");

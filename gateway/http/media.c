@@ -74,11 +74,11 @@ bool media_accepts(const char *accept, const char *type)
     return wanted;
 }
 
-bool media_names_html(const char *accept)
+bool media_names(const char *accept, const char *type)
 {
     while (accept && *accept) {
         size_t item = strcspn(accept, ",");
-        if (equals(accept, strcspn(accept, ",;"), "text/html")) return true;
+        if (equals(accept, strcspn(accept, ",;"), type)) return true;
         accept += item + (accept[item] == ',');
     }
     return false;

@@ -12,8 +12,8 @@ bool media_is_json(const char *content_type);
 /* Some range of an Accept header takes the media type, whatever its parameters, with a weight above
  * 0. NULL: yes. */
 bool media_accepts(const char *accept, const char *type);
-/* Some range is text/html itself: a browser that shows a page. NULL: no. */
-bool media_names_html(const char *accept);
+/* Some range is the media type itself: text/html, a browser that shows a page. NULL: no. */
+bool media_names(const char *accept, const char *type);
 /* The body is as it is, not compressed. NULL: yes. */
 bool media_is_plain(const char *content_encoding);
 

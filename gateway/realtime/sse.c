@@ -3,6 +3,7 @@
 
 #include "calls.h"
 #include "cursor.h"
+#include "media.h"
 
 #include "base/clock.h"
 #include "base/json.h"
@@ -14,9 +15,10 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#define PIECE_MAX  ((size_t)16 * 1024) /* bytes after which what is collected is written */
-#define BURST      8                   /* pieces before another stream has its turn */
-#define SEND_BYTES (128 * 1024)        /* in the kernel, which would let it grow to megabytes */
+#define EVENT_STREAM "text/event-stream"
+#define PIECE_MAX    ((size_t)16 * 1024) /* bytes after which what is collected is written */
+#define BURST        8                   /* pieces before another stream has its turn */
+#define SEND_BYTES   (128 * 1024)        /* in the kernel, which would let it grow to megabytes */
 
 struct sse {
     struct sse_options options;
@@ -396,10 +398,18 @@ static enum err enter(struct stream *s, const struct http_exchange *x)
     return e;
 }
 
+/*
+ * An EventSource gives up for good at any answer but 200 and comes back to a stream that ended, so
+ * what will pass (we stop, or have just begun) is told to it as an empty stream.
+ */
 static void refuse(struct http_exchange *x, enum err e)
 {
+    static const char come_back[] = "retry: 3000\n\n";
     http_add_header(x, "Retry-After", "3");
-    if (e == ERR_EXHAUSTED)
+    if (e != ERR_EXHAUSTED && media_names(http_header(x, "Accept"), EVENT_STREAM)) {
+        http_set_cache(x, "no-store");
+        http_answer(x, 200, EVENT_STREAM, come_back, sizeof come_back - 1);
+    } else if (e == ERR_EXHAUSTED)
         http_problem_status(x, 429, "too_many_connections",
                             "there are too many connections of this user or from this address");
     else
@@ -436,7 +446,7 @@ static void begin(struct request *r, const struct cursor *since)
         return give_up(s);
     }
     s->now.count = s->cursor.count;
-    int fd = http_stream_begin(r->x, "text/event-stream") ? http_take_over(r->x) : -1;
+    int fd = http_stream_begin(r->x, EVENT_STREAM) ? http_take_over(r->x) : -1;
     if (fd < 0) return give_up(s);
     (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &send_bytes, sizeof send_bytes);
     add_retry(s, SSE_RETRY_MS);

@@ -403,6 +403,8 @@ def test_while_the_gateway_starts_anew_clients_are_told_to_come_back(new_edge):
         answer = edge.get("/ws", listener)
         assert_problem(answer.status_code, answer.headers, answer.text, "unavailable")
         assert answer.status_code == 502 and int(answer.headers["Retry-After"]) > 0
+    with pytest.raises(requests.ConnectionError):  # an EventSource comes back only if there is no answer
+        edge.get("/api/v1/stream?channels=trades:BTC-USDT")
     edge.platform.start()
     assert edge.get("/api/v1/markets").status_code == 200
     for client in load:

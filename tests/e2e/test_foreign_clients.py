@@ -299,8 +299,8 @@ class Trader:
 
 def outlive(platform, clients, trader):
     """Trades before, while the clients are away, and after, for a gateway that is killed and one that is stopped: what
-    each client saw. They come back by themselves; but the edge is there all the time and says 502 while the gateway is
-    not, at which an EventSource must give up (HTML, 9.2.3), so that their next request is held until then."""
+    each client saw. They come back by themselves; their next request is held until the gateway is there, so that they
+    are away for as long as it takes, and connect once."""
     def tell(text):
         for client in clients:
             client.tell(text)

@@ -244,6 +244,11 @@ class Stop(unittest.TestCase):
         late = Stream(host, "trades:BTC-USDT")
         self.assertEqual(late.response.status_code, 503)
         late.close()
+        late = Stream(host, "trades:BTC-USDT", Accept="text/event-stream")  # a browser: come back
+        self.assertEqual((late.response.status_code, late.retry), (200, "3000"))
+        with self.assertRaises(EOFError):
+            late.block()
+        late.close()
 
 
 if __name__ == "__main__":

@@ -90,12 +90,12 @@ static void any_type_can_be_asked_for(void **state)
 static void a_browser_names_html(void **state)
 {
     (void)state;
-    assert_true(media_names_html("text/html"));
-    assert_true(media_names_html("application/xml, Text/HTML;q=0.9, */*;q=0.8"));
-    assert_false(media_names_html("*/*"));
-    assert_false(media_names_html("text/*"));
-    assert_false(media_names_html(""));
-    assert_false(media_names_html(NULL));
+    assert_true(media_names("text/html", "text/html"));
+    assert_true(media_names("application/xml, Text/HTML;q=0.9, */*;q=0.8", "text/html"));
+    assert_false(media_names("*/*", "text/html"));
+    assert_false(media_names("text/*", "text/html"));
+    assert_false(media_names("", "text/html"));
+    assert_false(media_names(NULL, "text/html"));
 }
 
 static void only_identity_is_no_compression(void **state)
