@@ -65,15 +65,14 @@ static bool is_offered(struct work *w)
  * What is open to guests is open to who has a stale token or forgot the CSRF header: as a guest.
  * Who may not come in is a guest too, until he has been counted: *ret_refused, with its status.
  */
-static bool identify(struct work *w, enum err *ret_refused, struct rpc_status *ret_status)
+static void identify(struct work *w, enum err *ret_refused, struct rpc_status *ret_status)
 {
     enum err e = auth_request(w->rest->options.auth, w->x, &w->body, &w->principal, ret_status);
-    bool refused = e == ERR_UNAUTHENTICATED || e == ERR_DENIED;
-    if (e && !refused) http_problem(w->x, ret_status);
-    if (refused) w->principal = principal_guest();
-    *ret_refused = refused && w->route.method->caller != CALLER_GUEST ? e : OK;
+    bool passes =
+        (e == ERR_UNAUTHENTICATED || e == ERR_DENIED) && w->route.method->caller == CALLER_GUEST;
+    if (e) w->principal = principal_guest();
+    *ret_refused = passes ? OK : e;
     http_set_caller(w->x, &w->principal);
-    return !e || refused;
 }
 
 static void add_number(struct work *w, const char *name, int64_t number)
@@ -132,7 +131,8 @@ static bool authorize(struct work *w)
     struct rpc_status status = {0};
     const struct contract_method *m = w->route.method;
     enum err refused, e;
-    if (!is_offered(w) || !identify(w, &refused, &status)) return false;
+    if (!is_offered(w)) return false;
+    identify(w, &refused, &status);
     if (!count_call(w, limits_by_items(m) ? 0 : 1)) return false;
     e = refused ? OK : calls_allowed(m, &w->principal);
     if (refused) http_problem(w->x, &status);
@@ -211,9 +211,13 @@ static bool build_request(struct work *w)
     for (size_t i = 0; i < w->route.parameter_count; i++)
         if (set_parameter(w, w->route.parameters[i].name, w->route.parameters[i].value))
             return false;
-    if (!cookies_read(w->x, w->request)) return true;
-    http_problem_text(w->x, ERR_INVALID, "the cookie " REFRESH_COOKIE " is malformed");
-    return false;
+    enum err e = cookies_read(w->x, w->request);
+    if (e)
+        http_problem_text(w->x, e,
+                          e == ERR_DENIED ? "the cookie " REFRESH_COOKIE
+                                            " is not for pages of another host"
+                                          : "the cookie " REFRESH_COOKIE " is malformed");
+    return !e;
 }
 
 /* Of several things at once each is counted, so the request is read before; one that cannot be read

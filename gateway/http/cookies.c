@@ -25,6 +25,7 @@ enum err cookies_read(const struct http_exchange *x, ProtobufCMessage *request)
     char **token = token_field(request);
     if (!token || (*token && **token)) return OK;
     if (http_cookie(x, REFRESH_COOKIE, cookie, sizeof cookie)) return OK; /* the part will refuse */
+    if (!http_origin_allowed(x)) return ERR_DENIED;
     return json_set_text(request, "refreshToken", cookie, NULL);
 }
 

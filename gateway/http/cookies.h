@@ -11,7 +11,11 @@
 
 #define REFRESH_COOKIE "tp_refresh"
 
-/* Puts the cookie into the request where its method takes a refresh token and the body has none. */
+/*
+ * Puts the cookie into the request where its method takes a refresh token and the body has none.
+ * ERR_DENIED: a page asks whose origin is not allowed (http_origin_allowed); SameSite alone lets in
+ * those of the same site. ERR_INVALID: malformed.
+ */
 MUST_CHECK enum err cookies_read(const struct http_exchange *x, ProtobufCMessage *request);
 /* A refresh token that is not valid any more leaves the browser; not after a wrong password. */
 void cookies_fail(struct http_exchange *x, const struct contract_method *method,

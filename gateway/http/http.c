@@ -292,13 +292,15 @@ static void add_cors(struct http_exchange *x, struct buf *out)
                          "Access-Control-Allow-Credentials: true\r\n"
                          "Access-Control-Expose-Headers: ETag, X-Request-Id, Idempotent-Replayed, "
                          "RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, Retry-After, "
-                         "Deprecation, Sunset, Link\r\n",
+                         "Deprecation, Sunset, Link, X-API-TIME\r\n",
                          origin);
     if (http_header(x, "Access-Control-Request-Method"))
-        (void)buf_add_text(out, "Access-Control-Allow-Methods: GET, POST, PUT, DELETE\r\n"
-                                "Access-Control-Allow-Headers: Authorization, Content-Type, "
-                                "Idempotency-Key, X-CSRF-Token, If-None-Match, Last-Event-ID\r\n"
-                                "Access-Control-Max-Age: 600\r\n");
+        (void)buf_add_text(
+            out, "Access-Control-Allow-Methods: GET, POST, PUT, DELETE\r\n"
+                 "Access-Control-Allow-Headers: Authorization, Content-Type, "
+                 "Idempotency-Key, X-CSRF-Token, If-None-Match, Last-Event-ID, traceparent, "
+                 "X-API-KEY, X-API-TIMESTAMP, X-API-SIGNATURE, X-API-RECV-WINDOW\r\n"
+                 "Access-Control-Max-Age: 600\r\n");
 }
 
 /* As civetweb will decide it, and HTTP/1.0 never: so that the client is told. */

@@ -118,6 +118,12 @@ def test_an_honest_request_gets_through_as_the_attacks_would(edge):
     wait_until(lambda: edge.platform.log().count('"/carrier"') == before + 2, what="both requests")
 
 
+@pytest.mark.parametrize("target", ["http://localhost/carrier", "https://other.example/carrier", "*", "localhost:443"])
+def test_a_target_that_is_no_path_is_refused(edge, target):
+    [(status, _, body), *_] = exchange(edge, END.replace(b"/end", target.encode()))
+    assert status == 400 and json.loads(body)["code"], body
+
+
 @pytest.mark.parametrize("path", ["/a%2fb", "//api/v1/markets", "/api/v1//markets", "/./x", "/api/v1/%2e%2e/x",
                                   "/a%00b"])
 def test_the_gateway_reads_the_path_that_was_sent(edge, path):

@@ -173,6 +173,12 @@ def test_a_refused_caller_is_counted_too(exact):
     assert [told(a)[1] for a in answers] == [*range(29, -1, -1), 0]
 
 
+def test_who_shows_what_is_no_key_is_counted_too(exact):
+    one = guest(exact)
+    answers = [one.call("GET", "/markets", headers={"X-API-KEY": "x"}) for _ in range(31)]
+    assert [a.status_code for a in answers] == [400] * 30 + [429]
+
+
 def test_every_way_in_counts_together(exact):
     """REST, commands that are good, unknown and malformed, subscriptions and streams: 30 of an address."""
     where = address()

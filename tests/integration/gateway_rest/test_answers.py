@@ -253,7 +253,8 @@ def test_a_preflight_is_answered(platform, path):
     assert response.headers["Access-Control-Allow-Origin"] == ORIGIN
     assert {"GET", "POST", "PUT", "DELETE"} <= set(response.headers["Access-Control-Allow-Methods"].split(", "))
     allowed = response.headers["Access-Control-Allow-Headers"].lower().split(", ")
-    assert {"authorization", "content-type", "idempotency-key", "x-csrf-token"} <= set(allowed)
+    assert {"authorization", "content-type", "idempotency-key", "x-csrf-token", "x-api-key", "x-api-timestamp",
+            "x-api-signature", "x-api-recv-window", "traceparent"} <= set(allowed)
 
 
 @pytest.mark.parametrize("origin", [

@@ -141,6 +141,16 @@ def test_a_refresh_rotates_the_cookie(platform, ann):
     assert session.post(platform.url + "/auth/refresh", timeout=20).status_code == 401
 
 
+def test_a_page_of_another_host_cannot_use_the_cookie(platform, ann):
+    session = requests.Session()
+    session.cookies.update(log_in(platform, ann).cookies)
+    for origin in "https://evil.example", "null":
+        response = session.post(platform.url + "/auth/refresh", headers={"Origin": origin}, timeout=20)
+        assert response.status_code == 403 and "Set-Cookie" not in response.headers
+    own = platform.url.removesuffix("/api/v1")
+    assert session.post(platform.url + "/auth/refresh", headers={"Origin": own}, timeout=20).status_code == 200
+
+
 @pytest.mark.parametrize("cookie", [None, "", "x", "x" * 600, '"quoted"'])
 def test_a_refresh_without_its_cookie_is_refused(platform, cookie):
     cookies = {"tp_refresh": cookie} if cookie is not None else {}
