@@ -221,10 +221,14 @@ static void an_ejected_replica_that_is_still_ill_is_left_alone_for_longer(void *
 {
     (void)state;
     struct peer peers[2];
-    peer_start(&peers[0], PEER_FAILS);
-    peer_start(&peers[1], PEER_FAILS);
+    peer_start(&peers[0], PEER_ECHOES);
+    peer_start(&peers[1], PEER_ECHOES);
     const char *urls[] = {peers[0].url, peers[1].url};
     struct rpc_client *c = connect_to(urls, 2);
+    while (!peer_count(&peers[0]) || !peer_count(&peers[1]))
+        assert_ok(call_plainly(c)); /* one alone would not be left alone */
+    peer_set(&peers[0], PEER_FAILS);
+    peer_set(&peers[1], PEER_FAILS);
     /* Before the call that ejected it: the gauge may tell only after one more. */
     int64_t from_ms = clock_mono_ms(), last_ms = from_ms;
     while (!breaker_of(urls[0]) && !breaker_of(urls[1])) {

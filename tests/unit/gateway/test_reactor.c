@@ -138,11 +138,11 @@ static void wakes_from_everywhere_are_turns_one_at_a_time(void **state)
     assert_int_equal(reactor_new(2, &r), OK);
     begin(r, &e, 0);
     expect_echo(e.other, "here");
+    unsigned turns = atomic_load(&e.turns);
     for (size_t i = 0; i < 2; i++) {
         reactor_hold(&e.source);
         assert_int_equal(pthread_create(&threads[i], NULL, wake_often, &e), 0);
     }
-    unsigned turns = atomic_load(&e.turns);
     while (atomic_load(&e.turns) == turns)
         (void)sched_yield();
     (void)close(e.other);

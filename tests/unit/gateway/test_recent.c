@@ -14,7 +14,7 @@
 
 static int set_up(void **state)
 {
-    return recent_new((struct recent **)state);
+    return recent_new((struct recent **)state) ? -1 : 0;
 }
 
 static int tear_down(void **state)
