@@ -107,10 +107,14 @@ def test_a_store_that_hangs_is_named(split):
 
 
 def test_a_dead_part_is_named(split):
+    def missed():
+        """What fails, when all who miss the wallet have noticed."""
+        found = split.failing()
+        known = {"the gateway reaches wallet", "RPC of wallet", "RPC of trading", "RPC"} <= set(found)
+        return found if known and "wallet" in found["RPC of trading"][1] else None
+
     split.platform.kill("wallet")
-    found = split.failing()
-    assert {"the gateway reaches wallet", "RPC of wallet", "RPC"} <= set(found)
-    assert "RPC of users" not in found and "wallet" in found["RPC of trading"][1], "trading says whom it misses"
+    assert "RPC of users" not in wait_until(missed, 60, "the wallet to be missed")
 
 
 def test_a_wrong_certificate_is_told(patient, tmp_path):
