@@ -34,7 +34,8 @@ class Reloaded:
 
     def said(self):
         """What the platform said about each reload so far."""
-        lines = (json.loads(line) for line in self.platform.log().splitlines() if line.startswith("{"))
+        whole = self.platform.log().rpartition("\n")[0]  # the last line may still be being written
+        lines = (json.loads(line) for line in whole.splitlines() if line.startswith("{"))
         return [line for line in lines if line["part"] == "tradepost" and line["msg"].startswith("reload")]
 
     def reload(self):
